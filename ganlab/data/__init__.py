@@ -1,0 +1,101 @@
+"""Data distributions, by name: `get("ring8")`, `get("ring", modes=12, std=0.1)`, `get("ring:modes=12,std=0.1")`.
+
+A data distribution has `sample(n, generator) -> [n, *shape]`; `log_prob`, `modes`, `std` and `weights` when known.
+Mixtures are in `mixtures.py`, images in `images.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from ganlab.registry import InputError, Registry, unknown
+
+
+@runtime_checkable
+class DataDistribution(Protocol):
+    """Where real samples come from."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n samples `[n, *shape]`, float32, drawn with `generator` alone."""
+        ...
+
+
+DATA: Registry[Any] = Registry("data distribution")
+
+
+class Points:
+    """The empirical distribution of given points: drawn with replacement.
+
+    Parameters
+    ----------
+    points
+        `[n, *shape]`, floating point.
+    """
+
+    def __init__(self, points: Tensor, name: str = "points") -> None:
+        if not isinstance(points, Tensor) or points.ndim < 2 or not points.is_floating_point():
+            what = f"{points.dtype} {tuple(points.shape)}" if isinstance(points, Tensor) else type(points).__name__
+            raise InputError(f"data points must be a floating-point tensor [n, *shape]; got {what}")
+        if not torch.isfinite(points).all():
+            raise InputError(f"data {name!r} has non-finite values; remove them before training")
+        self.name, self.points, self.shape = name, points, tuple(points.shape[1:])
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.points[torch.randint(len(self.points), (n,), generator=generator)].float()
+
+
+def get(name: str, **settings: Any) -> Any:
+    """Return a data distribution by name.
+
+    Parameters
+    ----------
+    name
+        A registered name, with settings after a colon if wanted: `"ring:modes=12,std=0.1"`.
+    settings
+        Keywords of the distribution, such as `modes`, `radius`, `std`, `weights`.
+
+    Raises
+    ------
+    InputError
+        For a name or setting that is not known, with the nearest match.
+
+    Example
+    -------
+    >>> get("ring:modes=3,radius=1").modes.shape
+    torch.Size([3, 2])
+    """
+    base, _, text = name.partition(":")
+    make = DATA[base]
+    settings = {**_parse(text), **settings}
+    known = inspect.signature(make).parameters
+    for key in settings:
+        if key not in known:
+            raise InputError(unknown(f"setting of data {base!r}", key, known))
+    distribution = make(**settings)
+    if not distribution.name:
+        arguments = ",".join(f"{key}={value}" for key, value in settings.items()).replace(" ", "")
+        distribution.name = f"{base}:{arguments}" if arguments else base
+    return distribution
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({text})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError("not a list of settings")
+        return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError) as error:
+        raise InputError(
+            f"cannot read the data settings {text!r}; write them as in 'ring:modes=12,std=0.1,weights=(2,1,1)'"
+        ) from error
+
+
+from ganlab.data import images, mixtures  # noqa: E402, F401  (they register their distributions above)

@@ -1,0 +1,218 @@
+"""Nets, and a net as a pure function of one parameter vector, which is what lets many seeds train as one program.
+
+`NETS` has the named architectures. `Net` wraps any `nn.Module` - ours or a user's - and refuses by name what cannot be a
+pure function of its parameters and input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils import parametrize
+
+from ganlab import rng
+from ganlab.registry import InputError, Registry
+
+NETS: Registry[Callable[..., nn.Module]] = Registry("net")
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky_relu": lambda: nn.LeakyReLU(0.2),  # slope 0.2 in almost all cited GANs
+    "tanh": nn.Tanh,
+    "elu": nn.ELU,
+    "selu": nn.SELU,
+}
+
+
+@NETS.register(source="Rosenblatt 1958; Rumelhart, Hinton and Williams 1986")
+def mlp(n_in: int, n_out: int, hidden: Sequence[int] = (128, 128), activation: str = "relu") -> nn.Module:
+    """A multi-layer perceptron, `[n, n_in] -> [n, n_out]`, linear at its end."""
+    sizes = [n_in, *hidden]
+    layers: list[nn.Module] = []
+    for before, after in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_out))
+
+
+@NETS.register(source="the lecture's MLP for MNIST: 784-512-256-10")
+def mlp_classifier(height: int = 28, width: int = 28, hidden: Sequence[int] = (512, 256), n_classes: int = 10) -> nn.Module:
+    """A perceptron that reads an image as a list of pixels, `[n, 1, h, w] -> [n, n_classes]`."""
+    return nn.Sequential(nn.Flatten(), mlp(height * width, n_classes, hidden))
+
+
+@NETS.register(source="after LeCun et al. 1998 (LeNet-5), with ReLU and max pooling")
+def cnn_classifier(height: int = 28, width: int = 28, channels: Sequence[int] = (16, 32), n_classes: int = 10) -> nn.Module:
+    """Two convolutions of 5 x 5, each with pooling, and one hidden layer, `[n, 1, h, w] -> [n, n_classes]`."""
+    first, second = channels
+    return nn.Sequential(
+        nn.Conv2d(1, first, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(first, second, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(second * (height // 4) * (width // 4), 128), nn.ReLU(), nn.Linear(128, n_classes),
+    )  # fmt: skip
+
+
+class _UnitSpectralNorm(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight / torch.linalg.matrix_norm(weight.flatten(1), 2)
+
+
+def spectral_norm(layer: nn.Module) -> nn.Module:
+    """Return the layer with its weight divided by its largest singular value, computed exactly.
+
+    torch's own version keeps a running estimate from power iteration, which is hidden state; this one has none, so it
+    maps over members.
+
+    Example
+    -------
+    >>> layer = spectral_norm(nn.Linear(3, 3))
+    >>> round(float(torch.linalg.matrix_norm(layer.weight, 2)), 5)
+    1.0
+
+    Source: Miyato et al. 2018, equation 8.
+    """
+    return parametrize.register_parametrization(layer, "weight", _UnitSpectralNorm())
+
+
+class Net:
+    """A module as a pure function `apply(vector, x)` of one flat parameter vector.
+
+    One vector per player keeps optimisers, norms and clipping as short as in the textbook, and a batch of members is
+    a matrix `[member, parameter]`.
+
+    Parameters
+    ----------
+    module
+        A module, or a function that builds one. A module is re-initialised for each seed by its layers' own
+        `reset_parameters`; a function is called once per seed, so it keeps an initialisation of your own.
+    role
+        "generator" or "discriminator": names the random stream of the initialisation, and the messages.
+
+    Raises
+    ------
+    InputError
+        When a layer keeps state or draws random numbers of its own, or cannot be initialised per seed; the message
+        names the layer and what to use in its place.
+    """
+
+    def __init__(self, module: nn.Module | Callable[[], nn.Module], role: str) -> None:
+        self.role = role
+        self._source = module
+        self.module = self.build(0)
+        _refuse_hidden_state(self.module, role)
+        if isinstance(module, nn.Module):
+            _refuse_lost_initialisation(module, self.module, role)
+        if role == "discriminator" and isinstance(_last_layer(self.module), nn.Sigmoid):
+            raise InputError("the discriminator ends in a Sigmoid; objectives take logits, so remove that layer")
+        parameters = dict(self.module.named_parameters())
+        if not parameters:
+            raise InputError(f"the {role} has no parameters to train")
+        self.shapes = {name: p.shape for name, p in parameters.items()}
+        self.sizes = [p.numel() for p in parameters.values()]
+        self.constants = dict(self.module.named_buffers())
+
+    def __str__(self) -> str:
+        return str(self.module)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the parameter tensors, in the order in which they lie in the vector."""
+        return tuple(self.shapes)
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(self.sizes)
+
+    def to(self, device: str, dtype: torch.dtype) -> Net:
+        """Move the constants that are not trained."""
+        self.constants = {
+            name: c.to(device, dtype) if c.is_floating_point() else c.to(device) for name, c in self.constants.items()
+        }
+        return self
+
+    def build(self, seed: int) -> nn.Module:
+        """Return a module initialised from the seed's own stream, on the CPU."""
+        with rng.initialising(seed, self.role):
+            if not isinstance(self._source, nn.Module):
+                module = self._source()
+                if not isinstance(module, nn.Module):
+                    raise InputError(f"the {self.role} must be an nn.Module or a function that returns one; got {module!r}")
+                return module.cpu().float()
+            module = deepcopy(self._source).cpu().float()
+            for name, layer in module.named_modules():
+                own = list(layer.parameters(recurse=False))
+                if own and (not hasattr(layer, "reset_parameters") or parametrize.is_parametrized(layer)):
+                    raise InputError(
+                        f"layer {name!r} ({type(layer).__name__}) of the {self.role} cannot be initialised anew for each "
+                        "seed; pass a function that builds the net in place of the net"
+                    )
+                if own:
+                    layer.reset_parameters()  # type: ignore[operator]
+            return module
+
+    def initial(self, seed: int) -> Tensor:
+        """Return the initial parameters of a seed as one vector `[n_parameters]`, float32."""
+        module = self.build(seed)
+        for name, value in module.named_buffers():
+            if not torch.equal(value, self.constants[name].to(value)):
+                raise InputError(
+                    f"buffer {name!r} of the {self.role} differs between seeds; make it a parameter or a constant"
+                )
+        return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+
+    def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return the parameters by name, as views of the vector."""
+        parts = vector.split(self.sizes)
+        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
+
+    def apply(self, vector: Tensor, x: Tensor) -> Tensor:
+        """Return the module's output for `x` with these parameters."""
+        return functional_call(self.module, {**self.unflatten(vector), **self.constants}, (x,))
+
+    def to_module(self, vector: Tensor) -> nn.Module:
+        """Return an ordinary module that holds these parameters."""
+        module = deepcopy(self.module).to(vector)
+        for (_, p), value in zip(module.named_parameters(), self.unflatten(vector.detach()).values(), strict=True):
+            p.data = value.clone()
+        return module
+
+
+def _last_layer(module: nn.Module) -> nn.Module:
+    return list(module.modules())[-1]
+
+
+def _refuse_hidden_state(module: nn.Module, role: str) -> None:
+    """Raise InputError for the first layer whose output depends on more than parameters and input."""
+    for name, layer in module.named_modules():
+        what = f"layer {name!r} ({type(layer).__name__}) of the {role}"
+        if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats:
+            raise InputError(
+                f"{what} keeps running statistics, which members of one batch cannot share; use "
+                f"{type(layer).__name__}({layer.num_features}, track_running_stats=False) or GroupNorm"
+            )
+        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.p > 0:
+            raise InputError(f"{what} draws random numbers of its own, so a seed would not repeat; remove it or set p=0")
+        power_iteration = hasattr(layer, "weight_u") or type(layer).__name__ == "_SpectralNorm"
+        if power_iteration:
+            raise InputError(
+                f"{what} estimates its norm by power iteration, which is hidden state; use ganlab.nets.spectral_norm, "
+                "which is exact"
+            )
+
+
+def _refuse_lost_initialisation(given: nn.Module, rebuilt: nn.Module, role: str) -> None:
+    """Raise InputError when the given weights look set by hand: re-initialising would silently change the experiment."""
+    for (name, p), q in zip(given.named_parameters(), rebuilt.parameters(), strict=True):
+        old, new = p.detach().float().cpu(), q.detach()
+        random = new.numel() > 1 and float(new.std()) > 0
+        if random and new.numel() < 64:  # too few numbers to tell two initialisations apart
+            continue
+        same = 0.7 < float(old.std()) / float(new.std()) < 1.4 if random else torch.equal(old, new)
+        if not same:
+            raise InputError(
+                f"parameter {name!r} of the {role} does not look like its layer's own initialisation, which is drawn anew "
+                "for each seed; pass a function that builds and initialises the net in place of the net"
+            )

@@ -1,0 +1,73 @@
+"""Penalties on the discriminator's slope, and constraints on its weights: a function each.
+
+A penalty is `(discriminator, real, fake, noise) -> scalar`, added to the discriminator's loss with its weight. `noise` is
+uniform in [0, 1), `[batch, 1 + d]`: one number per sample to interpolate with, and d for a perturbation; a penalty that uses
+it says so by `draws=True`. A constraint is `(parameters, limit) -> parameters`, applied after each discriminator update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ganlab.registry import Registry
+
+Discriminator = Callable[[Tensor], Tensor]
+
+PENALTIES: Registry[Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]] = Registry("penalty")
+CONSTRAINTS: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry("constraint")
+
+
+def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
+    """Return the gradient of each sample's logit at the sample, flattened: `[batch, d]`."""
+    return torch.func.grad(lambda points: discriminator(points).sum())(x).flatten(1)
+
+
+def _mix(weight: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    weight = weight.reshape(-1, *[1] * (a.ndim - 1))
+    return weight * a + (1 - weight) * b
+
+
+@PENALTIES.register(source="Mescheder, Geiger and Nowozin 2018, equation 9", draws=False)
+def r1(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    r"""Half the squared slope at real samples, :math:`\frac12 E|\nabla D(x)|^2`."""
+    return 0.5 * slope(discriminator, real).square().sum(1).mean()
+
+
+@PENALTIES.register(source="Mescheder, Geiger and Nowozin 2018, equation 10", draws=False)
+def r2(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    r"""Half the squared slope at fake samples, :math:`\frac12 E|\nabla D(G(z))|^2`."""
+    return 0.5 * slope(discriminator, fake).square().sum(1).mean()
+
+
+@PENALTIES.register(source="Gulrajani et al. 2017, equation 3", draws=True)
+def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    r"""Squared distance of the slope to 1 between real and fake, :math:`E(|\nabla D(\hat x)| - 1)^2`."""
+    between = _mix(noise[:, 0], real, fake)
+    return (_norm(slope(discriminator, between)) - 1).square().mean()
+
+
+@PENALTIES.register(source="Kodali et al. 2017, released notebook", draws=True)
+def dragan(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    r"""Squared distance of the slope to 1 around real samples only.
+
+    The points lie between a real sample and the same sample moved by half the batch's standard deviation (one number for
+    the batch) times uniform noise.
+    """
+    moved = real + 0.5 * real.std(correction=0) * noise[:, 1:].reshape(real.shape)
+    return (_norm(slope(discriminator, _mix(noise[:, 0], moved, real))) - 1).square().mean()
+
+
+@CONSTRAINTS.register(source="Arjovsky, Chintala and Bottou 2017, algorithm 1, line 7")
+def weight_clipping(parameters: Tensor, limit: Tensor) -> Tensor:
+    """Every weight of the discriminator held within [-limit, limit]."""
+    return torch.minimum(torch.maximum(parameters, -limit), limit)
+
+
+def _norm(rows: Tensor) -> Tensor:
+    """Length of each row; its gradient at a zero row is 0 in place of NaN (a flat critic is a state, not an accident)."""
+    squared = rows.square().sum(1)
+    flat = squared == 0
+    return torch.where(flat, 0.0, torch.where(flat, 1.0, squared).sqrt())

@@ -1,0 +1,142 @@
+"""What can be read off a game at one step: pure functions of a read-only view of one member.
+
+A probe returns numbers by `(name, labels of its parts)`. It draws nothing and changes nothing, so a run with probes ends
+where a run without ends; and the same probe serves mapped parameters and anybody's modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import grad
+
+from ganlab.data.mixtures import Mixture
+from ganlab.game import Batch, Game, State
+from ganlab.metrics import RULES, mode_counts, summary
+from ganlab.objectives import OBJECTIVES
+from ganlab.optim import Numbers
+from ganlab.registry import Registry
+
+Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
+"""By name and labels, a tensor with one number per label."""
+
+PROBES: Registry[Callable[["View"], Reading]] = Registry("probe")
+
+WHOLE = ("",)
+"""Label of a quantity that has one part."""
+
+
+class View(NamedTuple):
+    """One member at one step, read-only.
+
+    The samples come from the seed's evaluation stream and are the same at every step, so that a curve shows the players
+    move and not the dice.
+    """
+
+    game: Game
+    state: State
+    batch: Batch
+    """One update's draws, of the training batch size."""
+    fake: Tensor
+    """Generated samples `[n, *shape]`, from the evaluation latents."""
+    numbers: Numbers
+    data: Any
+
+    def discriminator(self, x: Tensor) -> Tensor:
+        """Return logits `[n]`."""
+        return self.game.judge(self.state.discriminator.parameters, x)
+
+
+def _one(**values: Tensor) -> Reading:
+    return {(name, WHOLE): value[None] for name, value in values.items()}
+
+
+@PROBES.register(source="each player's own objective, penalties included")
+def losses(view: View) -> Reading:
+    """Both players' losses."""
+    theta, psi = view.state.generator.parameters, view.state.discriminator.parameters
+    return _one(
+        discriminator_loss=view.game.discriminator_loss(psi, theta, view.batch, view.numbers),
+        generator_loss=view.game.generator_loss(theta, psi, view.batch),
+    )
+
+
+@PROBES.register(source="separation: Mann and Whitney 1947")
+def logits(view: View) -> Reading:
+    """Mean and spread of the logits, accuracy, and the chance that a real logit exceeds a fake one."""
+    real = view.discriminator(view.batch.real)
+    fake = view.discriminator(view.game.generate(view.state.generator.parameters, view.batch.latent))
+    wins = (real[:, None] > fake).to(real) + 0.5 * (real[:, None] == fake).to(real)
+    reading = _one(
+        real_logit_mean=real.mean(), real_logit_std=real.std(), fake_logit_mean=fake.mean(), fake_logit_std=fake.std(),
+        separation=torch.where(torch.isfinite(real).all() & torch.isfinite(fake).all(), wins.mean(), torch.nan),
+    )  # fmt: skip
+    threshold = OBJECTIVES.entry(view.game.objective).facts["threshold"]
+    if threshold is None:  # a critic's logits have no zero point, so it has no accuracy
+        return reading
+    right = (_side(real - threshold).mean() + _side(threshold - fake).mean()) / 2
+    return {**reading, **_one(discriminator_accuracy=right)}
+
+
+def _side(margin: Tensor) -> Tensor:
+    """Return 1 right of the threshold, 0 left of it, 1/2 on it, NaN for NaN."""
+    return 0.5 + 0.5 * torch.sign(margin)
+
+
+@PROBES.register(source="Euclidean norm of the gradient each optimiser would see")
+def gradients(view: View) -> Reading:
+    """Gradient norm of each player's parameters, in all and per layer."""
+    theta, psi = view.state.generator.parameters, view.state.discriminator.parameters
+    by_player = {
+        "generator": grad(view.game.generator_loss)(theta, psi, view.batch),
+        "discriminator": grad(view.game.discriminator_loss)(psi, theta, view.batch, view.numbers),
+    }
+    reading: dict[tuple[str, tuple[str, ...]], Tensor] = {}
+    for net, (player, gradient) in zip(view.game.nets, by_player.items(), strict=True):
+        parts = torch.stack([part.norm() for part in gradient.split(net.sizes)])
+        reading[f"{player}_gradient", WHOLE] = gradient.norm()[None]
+        reading[f"{player}_gradient_by_layer", net.layers] = parts
+    return reading
+
+
+@PROBES.register(source="Arjovsky and Bottou 2017, section 2: the signal before it reaches the generator's weights")
+def signal(view: View) -> Reading:
+    """Length of the gradient of the generator's loss at a fake sample: mean over samples, and the median."""
+    psi = view.state.discriminator.parameters
+    fake = view.game.generate(view.state.generator.parameters, view.batch.latent)
+    pull = grad(view.game.loss_at_fakes)(fake, psi, view.batch.real) * len(fake)  # the loss is a mean over samples
+    length = pull.flatten(1).norm(dim=1)
+    return _one(signal_at_fakes=length.mean(), signal_at_fakes_median=length.median())
+
+
+@PROBES.register(source="see `ganlab list rules`", needs="modes")
+def modes(view: View) -> Reading:
+    """Modes covered and high-quality share under each rule; histogram, divergences and spread under the default one."""
+    data: Mixture = view.data
+    n, rules = len(view.fake), tuple(RULES)
+    by_rule = {name: summary(mode_counts(view.fake, data, RULES[name]), n, data, RULES[name]) for name in rules}
+    default = by_rule["default"]
+    places = tuple(str(k) for k in range(len(data.modes)))
+    centre = view.fake.mean(0)
+    data_mean = data.weights @ data.modes
+    variance = (data.weights @ (data.std.square() + (data.modes - data_mean).square())).sum()
+    return {
+        ("modes_covered", rules): torch.stack([by_rule[name]["modes_covered"].to(view.fake) for name in rules]),
+        ("high_quality_share", rules): torch.stack([by_rule[name]["high_quality_share"] for name in rules]),
+        ("high_quality_count", places): default["histogram"],
+        ("nearest_count", places): default["nearest"],
+        **_one(
+            reverse_kl=default["reverse_kl"], js=default["js"], kl_off_mode=default["kl_off_mode"],
+            spread_within_modes=default["spread"],
+            spread_overall=((view.fake - centre).square().sum(1).mean() / variance.to(view.fake)).sqrt(),
+        ),
+    }  # fmt: skip
+
+
+def applicable(data: Any) -> list[Callable[[View], Reading]]:
+    """Return the probes that this data distribution allows."""
+    needs = [(entry.thing, entry.facts.get("needs")) for entry in PROBES.entries()]
+    return [probe for probe, need in needs if need is None or hasattr(data, need)]
