@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ from ganlab.registry import InputError
 FORMAT = 1
 """Version of what a stored run means; raised when a change of the code would give the same settings other numbers."""
 
+MOMENTS = 30
+"""About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
+
 
 class Member(NamedTuple):
     """One trained pair of players: its place in the mapped batch, its seed, and its own numbers."""
@@ -31,7 +35,7 @@ class Member(NamedTuple):
     numbers: dict[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Experiment:
     """Names and numbers that define a run, all of them resolved: nothing is left to a default that may move.
 
@@ -68,6 +72,12 @@ class Experiment:
     def id(self) -> str:
         """The name of the run: 16 hexadecimal digits of the SHA-256 of its settings."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Experiment) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
     def members(self) -> list[Member]:
         """Return the members: every combination of numbers, and within it every seed."""
@@ -153,3 +163,56 @@ class Run:
             places.setdefault(label, []).append(member.place)
         for label, group in places.items():
             yield label, np.asarray(group)
+
+
+# --- refusing what cannot be, and telling how it ended ----------------------------------------------------------------
+
+
+def schedule(seeds: int | Sequence[int], steps: int, every: int | None) -> tuple[tuple[int, ...], int, int]:
+    """Return seeds, steps and cadence, resolved. Raises InputError for what is not a count, or seeds given twice."""
+    members = tuple(range(seeds) if isinstance(seeds, int) else seeds if isinstance(seeds, Sequence) else ())
+    if not members or len(set(members)) < len(members) or any(not isinstance(s, int) or s < 0 for s in members):
+        raise InputError(f"seeds must be a count of at least 1, or different integers of at least 0; got {seeds!r}")
+    at_least("steps", steps)
+    every = max(1, steps // MOMENTS) if every is None else every
+    at_least("every", every)
+    return members, steps, every
+
+
+def at_least(name: str, value: Any, least: int = 1) -> None:
+    """Raise InputError unless the value is a whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}; got {value!r}")
+
+
+def number_values(name: str, given: Any) -> tuple[float, ...]:
+    """Return the values that a number takes. Raises InputError for one outside its range, or given twice."""
+    values = tuple(given) if isinstance(given, list | tuple) else (given,)
+    fraction = name in ("beta1", "beta2", "momentum", "decay")
+    rate = name in ("lr", "lr_discriminator")
+    allowed = "at least 0 and below 1" if fraction else "above 0" if rate else "at least 0"
+    for value in values:
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        good = number and value >= 0 and (value < 1 or not fraction) and (value > 0 or not rate)
+        if not good:
+            raise InputError(f"{name} must be a finite number {allowed}, or a list of such; got {value!r}")
+    if not values or len(set(values)) < len(values):
+        raise InputError(f"{name} must have at least one value and none twice; got {given!r}")
+    return tuple(float(value) for value in values)
+
+
+def outcome(experiment: Experiment, faults: Mapping[int, tuple[int, str]]) -> pd.DataFrame:
+    """Return one row a member: how it ended, and step and place of its first non-finite value.
+
+    Parameters
+    ----------
+    faults
+        Step and place of the first non-finite value, by the place of the member; others finished.
+    """
+    rows = []
+    for m in experiment.members():
+        fault = faults.get(m.place)
+        varied = {name: m.numbers[name] for name in experiment.varied}
+        status, at, where = ("diverged", *fault) if fault else ("finished", pd.NA, "")
+        rows.append({"member": m.place, "seed": m.seed, **varied, "status": status, "step": at, "place": where})
+    return pd.DataFrame(rows).astype({"step": "Int64"})

@@ -150,7 +150,9 @@ class Game:
         """Return the generator's loss as a function of its samples, a scalar."""
         logits = self.judge(psi, fake)
         # Most objectives ignore the real logits here (a law the tests hold them to), and a pass over real costs a third.
-        real_logits = self.judge(psi, real) if OBJECTIVES.entry(self.objective).facts["pairs"] else torch.zeros_like(logits)
+        real_logits = (
+            self.judge(psi, real) if OBJECTIVES.entry(self.objective).facts["pairs"] else torch.zeros_like(logits)
+        )
         return OBJECTIVES[self.objective](real_logits, logits).generator
 
 

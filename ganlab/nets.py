@@ -6,6 +6,7 @@ pure function of its parameters and input.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 
@@ -33,24 +34,28 @@ def mlp(n_in: int, n_out: int, hidden: Sequence[int] = (128, 128), activation: s
     """A multi-layer perceptron, `[n, n_in] -> [n, n_out]`, linear at its end."""
     sizes = [n_in, *hidden]
     layers: list[nn.Module] = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layers += [nn.Linear(before, after), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], n_out))
 
 
 @NETS.register(source="the lecture's MLP for MNIST: 784-512-256-10")
-def mlp_classifier(height: int = 28, width: int = 28, hidden: Sequence[int] = (512, 256), n_classes: int = 10) -> nn.Module:
+def mlp_classifier(
+    height: int = 28, width: int = 28, hidden: Sequence[int] = (512, 256), n_classes: int = 10
+) -> nn.Module:
     """A perceptron that reads an image as a list of pixels, `[n, 1, h, w] -> [n, n_classes]`."""
     return nn.Sequential(nn.Flatten(), mlp(height * width, n_classes, hidden))
 
 
 @NETS.register(source="after LeCun et al. 1998 (LeNet-5), with ReLU and max pooling")
-def cnn_classifier(height: int = 28, width: int = 28, channels: Sequence[int] = (16, 32), n_classes: int = 10) -> nn.Module:
+def cnn_classifier(
+    height: int = 28, width: int = 28, channels: Sequence[int] = (16, 32), n_classes: int = 10
+) -> nn.Module:
     """Two convolutions of 5 x 5, each with pooling, and one hidden layer, `[n, 1, h, w] -> [n, n_classes]`."""
     first, second = channels
-    return nn.Sequential(
-        nn.Conv2d(1, first, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(first, second, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+    return nn.Sequential(  # pooling before ReLU: the same function, with a quarter of the numbers to rectify
+        nn.Conv2d(1, first, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(first, second, 5, padding=2), nn.MaxPool2d(2), nn.ReLU(),
         nn.Flatten(), nn.Linear(second * (height // 4) * (width // 4), 128), nn.ReLU(), nn.Linear(128, n_classes),
     )  # fmt: skip
 
@@ -101,10 +106,12 @@ class Net:
     def __init__(self, module: nn.Module | Callable[[], nn.Module], role: str) -> None:
         self.role = role
         self._source = module
+        if isinstance(module, nn.Module):
+            _refuse_hidden_state(module, role)
         self.module = self.build(0)
         _refuse_hidden_state(self.module, role)
         if isinstance(module, nn.Module):
-            _refuse_lost_initialisation(module, self.module, role)
+            _refuse_lost_initialisation(module, self.module, self.build(1), role)
         if role == "discriminator" and isinstance(_last_layer(self.module), nn.Sigmoid):
             raise InputError("the discriminator ends in a Sigmoid; objectives take logits, so remove that layer")
         parameters = dict(self.module.named_parameters())
@@ -141,7 +148,13 @@ class Net:
                 if not isinstance(module, nn.Module):
                     raise InputError(f"the {self.role} must be an nn.Module or a function that returns one; got {module!r}")
                 return module.cpu().float()
-            module = deepcopy(self._source).cpu().float()
+            try:
+                module = deepcopy(self._source).cpu().float()
+            except RuntimeError as error:
+                raise InputError(
+                    f"the {self.role} cannot be copied for each seed ({error}); "
+                    "pass a function that builds the net in place of the net"
+                ) from error
             for name, layer in module.named_modules():
                 own = list(layer.parameters(recurse=False))
                 if own and (not hasattr(layer, "reset_parameters") or parametrize.is_parametrized(layer)):
@@ -150,7 +163,7 @@ class Net:
                         "seed; pass a function that builds the net in place of the net"
                     )
                 if own:
-                    layer.reset_parameters()  # type: ignore[operator]
+                    layer.reset_parameters()
             return module
 
     def initial(self, seed: int) -> Tensor:
@@ -203,14 +216,22 @@ def _refuse_hidden_state(module: nn.Module, role: str) -> None:
             )
 
 
-def _refuse_lost_initialisation(given: nn.Module, rebuilt: nn.Module, role: str) -> None:
-    """Raise InputError when the given weights look set by hand: re-initialising would silently change the experiment."""
-    for (name, p), q in zip(given.named_parameters(), rebuilt.parameters(), strict=True):
+def _refuse_lost_initialisation(given: nn.Module, built: nn.Module, other: nn.Module, role: str) -> None:
+    """Raise InputError when seeds would not start from the given net's law: that would silently change the experiment.
+
+    `built` and `other` are the net initialised for two seeds; what they share is a constant, or was not initialised at all.
+    """
+    for (name, p), q, r in zip(given.named_parameters(), built.parameters(), other.parameters(), strict=True):
         old, new = p.detach().float().cpu(), q.detach()
-        random = new.numel() > 1 and float(new.std()) > 0
-        if random and new.numel() < 64:  # too few numbers to tell two initialisations apart
+        fixed = torch.equal(new, r.detach())
+        if fixed and bool((new != new.flatten()[0]).any()):
+            raise InputError(
+                f"parameter {name!r} of the {role} is the same for all seeds, because its layer does not initialise it anew; "
+                "pass a function that builds the net in place of the net"
+            )
+        if not fixed and new.numel() < 64:  # too few numbers to tell two initialisations apart
             continue
-        same = 0.7 < float(old.std()) / float(new.std()) < 1.4 if random else torch.equal(old, new)
+        same = torch.equal(old, new) if fixed else 0.7 < float(old.std()) / float(new.std()) < 1.4
         if not same:
             raise InputError(
                 f"parameter {name!r} of the {role} does not look like its layer's own initialisation, which is drawn anew "

@@ -23,7 +23,10 @@ from ganlab.registry import Registry
 Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
 """By name and labels, a tensor with one number per label."""
 
-PROBES: Registry[Callable[["View"], Reading]] = Registry("probe")
+PROBES: Registry[Callable[[View], Reading]] = Registry("probe")
+
+FEW_HIGH_QUALITY = 0.1
+"""Below this share of high-quality samples, modes are counted by nearest sample."""
 
 WHOLE = ("",)
 """Label of a quantity that has one part."""
@@ -83,7 +86,7 @@ def logits(view: View) -> Reading:
 
 def _side(margin: Tensor) -> Tensor:
     """Return 1 right of the threshold, 0 left of it, 1/2 on it, NaN for NaN."""
-    return 0.5 + 0.5 * torch.sign(margin)
+    return torch.where(margin.isnan(), margin, 0.5 + 0.5 * torch.sign(margin))  # torch's sign of NaN is 0
 
 
 @PROBES.register(source="Euclidean norm of the gradient each optimiser would see")
@@ -114,20 +117,26 @@ def signal(view: View) -> Reading:
 
 @PROBES.register(source="see `ganlab list rules`", needs="modes")
 def modes(view: View) -> Reading:
-    """Modes covered and high-quality share under each rule; histogram, divergences and spread under the default one."""
+    """Modes covered and high-quality share under each rule; histogram, divergences and spread under the default one.
+
+    `mode_count` counts high-quality samples; where those are fewer than a tenth there is too little to count, and it counts
+    all samples by their nearest mode. `mode_due` is what each mode should have of that total.
+    """
     data: Mixture = view.data
     n, rules = len(view.fake), tuple(RULES)
     by_rule = {name: summary(mode_counts(view.fake, data, RULES[name]), n, data, RULES[name]) for name in rules}
     default = by_rule["default"]
     places = tuple(str(k) for k in range(len(data.modes)))
+    enough = default["high_quality_share"] >= FEW_HIGH_QUALITY
+    judged = torch.where(enough, default["histogram"], default["nearest"])
     centre = view.fake.mean(0)
     data_mean = data.weights @ data.modes
     variance = (data.weights @ (data.std.square() + (data.modes - data_mean).square())).sum()
     return {
         ("modes_covered", rules): torch.stack([by_rule[name]["modes_covered"].to(view.fake) for name in rules]),
         ("high_quality_share", rules): torch.stack([by_rule[name]["high_quality_share"] for name in rules]),
-        ("high_quality_count", places): default["histogram"],
-        ("nearest_count", places): default["nearest"],
+        ("mode_count", places): judged,
+        ("mode_due", places): judged.sum() * data.weights.to(judged),
         **_one(
             reverse_kl=default["reverse_kl"], js=default["js"], kl_off_mode=default["kl_off_mode"],
             spread_within_modes=default["spread"],

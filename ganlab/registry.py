@@ -91,7 +91,7 @@ class Registry(Mapping[str, Thing]):
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the message for a name that is not known: what came, the nearest match, what is allowed."""
-    known = sorted(known)
+    known = sorted(set(known))
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"

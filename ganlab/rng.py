@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import torch
 
-PURPOSES = ("generator", "discriminator", "data", "latent", "penalty", "evaluation")
-"""What a stream is for; the first two initialise the players' nets."""
+PURPOSES = ("generator", "discriminator", "classifier", "data", "latent", "penalty", "evaluation")
+"""What a stream is for; the first three initialise nets."""
 
 
 def derive(seed: int, purpose: str) -> int:

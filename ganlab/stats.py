@@ -92,6 +92,10 @@ def seeds_to_claim_absence(failures: int = 0, tolerated: float = TOLERATED_RATE,
     >>> seeds_to_claim_absence(0)
     36
     """
+    if failures < 0 or not 0 < tolerated < 1 or not 0 < level < 1:
+        raise ValueError(
+            f"failures must be at least 0, tolerated and level between 0 and 1; got {failures}, {tolerated}, {level}"
+        )
     n = failures + 1
     while scipy_stats.binom.cdf(failures, n, tolerated) > (1 - level) / 2:
         n += 1
@@ -113,7 +117,8 @@ def mean(values: ArrayLike, level: float = 0.95) -> Interval:
         raise ValueError(f"a mean needs a list of at least one number; got shape {sample.shape}")
     n = sample.size
     if not np.isfinite(sample).all():
-        return Interval(float(np.sum(sample)), -np.inf, np.inf, n)
+        with np.errstate(invalid="ignore"):  # the sum of two opposite infinities is NaN, and that is the answer
+            return Interval(float(np.sum(sample)), -np.inf, np.inf, n)
     centre = float(sample.mean())
     if n == 1:
         return Interval(centre, -np.inf, np.inf, n)
@@ -132,7 +137,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Interv
     first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if first.shape != second.shape:
         raise ValueError(f"paired values need the same seeds; got {first.shape} and {second.shape}")
-    return mean(first - second, level)
+    with np.errstate(invalid="ignore"):  # two infinities have no difference
+        return mean(first - second, level)
 
 
 def mcnemar(failed_a: Sequence[bool], failed_b: Sequence[bool]) -> float:

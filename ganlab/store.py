@@ -26,6 +26,12 @@ from ganlab.registry import InputError
 MANIFEST = "manifest.json"
 ASIDE = ".writing-"
 
+LINE = "\r\n"
+"""As RFC 4180 has it; the csv writer then quotes both characters where a label contains one."""
+
+WRITER = uuid.uuid4().hex[:8]
+"""Tells this process from an earlier one that had the same number."""
+
 
 class CorruptRun(InputError):
     """A stored run does not match its checksums, or is not complete."""
@@ -62,7 +68,7 @@ class Store:
         """Make the folder and clear what killed writers left. Raises InputError when it cannot be written."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f"{ASIDE}{uuid.uuid4().hex}"
+            probe = self._aside()
             probe.mkdir()
             probe.rmdir()
         except OSError as error:
@@ -81,7 +87,7 @@ class Store:
         """
         self.prepare()
         target = self.path / run.experiment.id
-        aside = self.path / f"{ASIDE}{os.getpid()}-{uuid.uuid4().hex}"
+        aside = self._aside()
         try:
             aside.mkdir()
             contents = _encode(run)
@@ -90,13 +96,14 @@ class Store:
             for name, data in contents.items():
                 _write(aside / name, data)
             _flush_folder(aside)
-            if (target / MANIFEST).is_file() and self.fault(run.experiment.id) is None:
-                return target
-            shutil.rmtree(target, ignore_errors=True)
+            if target.exists():
+                if self.fault(run.experiment.id) is None:
+                    return target
+                shutil.rmtree(target)
             try:
                 aside.rename(target)
             except OSError:
-                if not (target / MANIFEST).is_file():  # another process was first: its folder stays
+                if self.fault(run.experiment.id) is not None:  # unless another process was first: its folder stays
                     raise
             _flush_folder(self.path)
         except OSError as error:
@@ -107,6 +114,9 @@ class Store:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return target
+
+    def _aside(self) -> Path:
+        return self.path / f"{ASIDE}{os.getpid()}-{WRITER}-{uuid.uuid4().hex}"
 
     def load(self, name: str) -> Run:
         """Return the run of that name. Raises CorruptRun when it fails its checksums."""
@@ -130,31 +140,31 @@ def load(path: str | Path) -> Run:
 
     Raises CorruptRun when a file is missing or differs from its checksum; nothing of it is used then.
     """
-    contents = _read(Path(path))
+    contents = _read(Path(path).absolute())
     experiment = Experiment.from_json(contents["experiment.json"].decode())
-    trace = pd.read_csv(
-        io.BytesIO(gzip.decompress(contents["trace.csv.gz"])),
-        float_precision="round_trip",
-        dtype={"run": str, "name": str, "index": str},
-        keep_default_na=False,
-        na_values={"value": ["nan"]},
-    )
-    outcome = pd.read_csv(
-        io.BytesIO(contents["outcome.csv"]), dtype={"status": str, "step": "Int64", "place": str}, keep_default_na=False,
-        na_values={"step": [""]},
-    )
+    trace = _table(gzip.decompress(contents["trace.csv.gz"])).astype({"member": int, "seed": int, "step": int, "value": float})
+    outcome = _table(contents["outcome.csv"]).astype({"member": int, "seed": int, **dict.fromkeys(experiment.varied, float)})
+    outcome["step"] = pd.array([int(step) if step else pd.NA for step in outcome["step"]], dtype="Int64")
     with np.load(io.BytesIO(contents["samples.npz"]), allow_pickle=False) as arrays:
         samples = {name: arrays[name] for name in arrays.files}
     return Run(experiment, traces.check(trace), outcome, samples, json.loads(contents["environment.json"]))
 
 
+def _table(text: bytes) -> pd.DataFrame:
+    """Return a CSV table as text; numbers are converted from it one by one, which keeps every bit."""
+    return pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
+
+
 def _encode(run: Run) -> dict[str, bytes]:
     samples = io.BytesIO()
-    np.savez_compressed(samples, allow_pickle=False, **run.samples)  # type: ignore[arg-type]
+    if objects := [name for name, array in run.samples.items() if array.dtype.hasobject]:
+        raise InputError(f"samples must be arrays of plain numbers; {', '.join(objects)} hold Python objects")
+    np.savez_compressed(samples, **run.samples)  # type: ignore[arg-type]
+    table = run.trace.to_csv(index=False, na_rep="nan", lineterminator=LINE).encode()
     return {
         "experiment.json": run.experiment.to_json().encode(),
-        "trace.csv.gz": gzip.compress(run.trace.to_csv(index=False, na_rep="nan").encode(), compresslevel=4, mtime=0),
-        "outcome.csv": run.outcome.to_csv(index=False).encode(),
+        "trace.csv.gz": gzip.compress(table, compresslevel=4, mtime=0),
+        "outcome.csv": run.outcome.to_csv(index=False, lineterminator=LINE).encode(),
         "samples.npz": samples.getvalue(),
         "environment.json": json.dumps(dict(run.environment), indent=1, sort_keys=True, allow_nan=False).encode(),
     }
@@ -165,7 +175,8 @@ def _read(folder: Path) -> dict[str, bytes]:
     if not (folder / MANIFEST).is_file():
         raise CorruptRun(f"no finished run in {str(folder)!r}; `ganlab list runs` shows what is there")
     try:
-        sums = json.loads((folder / MANIFEST).read_bytes())["sha256"]
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        sums = manifest["sha256"]
         contents = {name: (folder / name).read_bytes() for name in sums if Path(name).name == name}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptRun(f"the run in {str(folder)!r} cannot be read ({error}); delete the folder and run again") from error
@@ -177,7 +188,7 @@ def _read(folder: Path) -> dict[str, bytes]:
             f"the run in {str(folder)!r} is damaged: {', '.join(sorted(damaged))} differ from the manifest; "
             "delete the folder and run again"
         )
-    if Experiment.from_json(contents["experiment.json"].decode()).id != folder.name:
+    if not Experiment.from_json(contents["experiment.json"].decode()).id == manifest.get("run") == folder.name:
         raise CorruptRun(f"the run in {str(folder)!r} is not the run of that name; was the folder renamed?")
     return contents
 
@@ -200,9 +211,11 @@ def _flush_folder(path: Path) -> None:
 
 def _is_alive(leftover: Path) -> bool:
     """Return whether the process that writes this folder still runs."""
-    owner = leftover.name.removeprefix(ASIDE).partition("-")[0]
-    if not owner.isdigit() or int(owner) == os.getpid():
+    owner, _, rest = leftover.name.removeprefix(ASIDE).partition("-")
+    if not owner.isdigit():
         return False
+    if int(owner) == os.getpid():
+        return rest.startswith(f"{WRITER}-")
     if os.name != "posix":  # elsewhere asking a process whether it lives may end it
         return True
     try:

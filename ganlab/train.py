@@ -1,7 +1,7 @@
-"""From names to a run: plan -> build -> init -> draw -> mapped step -> mapped probes. The main path.
+"""The main path: plan -> build -> init -> draw -> mapped step -> mapped probes.
 
-`run` is the whole of it in one call. `plan` turns names and numbers into an `Experiment`, refusing what cannot be;
-`build` turns that into a game and its data; `train` trains all members and returns the `Run`.
+`run` is the whole of it in one call; `train` trains the members of a planned experiment (see `planning.py`) and returns the
+`Run`. The step is in `game.py`, what is looked at in `probes.py`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from ganlab import __version__, probes, rng, trace
 from ganlab import data as distributions
-from ganlab.experiment import Experiment, Member, Run
-from ganlab.game import Batch, Game, State, StepLosses, initial, step
-from ganlab.nets import ACTIVATIONS, mlp
+from ganlab.experiment import MOMENTS, Experiment, Member, Run, outcome
+from ganlab.game import UPDATES, Batch, Game, State, StepLosses, initial, step
+from ganlab.objectives import OBJECTIVES
 from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.penalties import CONSTRAINTS, PENALTIES
-from ganlab.registry import InputError, unknown
-from ganlab.variants import NUMBERS, STRUCTURE, recipe
+from ganlab.planning import build, distribution, plan, plan_game
+from ganlab.registry import InputError, Registry, unknown
+from ganlab.variants import VARIANTS
 
 BLOCK = 32
 """Steps drawn at once for each member; fixed, so that a seed's draws depend neither on the crowd nor on the run's length."""
-
-MOMENTS = 30
-"""About how often samples are kept for looking at."""
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
@@ -87,31 +85,13 @@ def run(
     >>> list(result.outcome["status"])
     ['finished', 'finished']
     """
+    real = distribution(data)
     if isinstance(variant, Game):
-        distribution = _distribution(data)
-        experiment = _plan_own(variant, distribution, seeds, steps, every, settings)
-        return train(variant, distribution, experiment, device=device, dtype=dtype, engine=engine, tick=tick)
-    if isinstance(data, str):
-        experiment = plan(variant, data, seeds=seeds, steps=steps, every=every, **settings)
-        game, distribution = build(experiment)
+        game, experiment = variant, plan_game(variant, real, seeds=seeds, steps=steps, every=every, **settings)
     else:
-        distribution = _distribution(data)
-        experiment = _plan(variant, distribution.name, seeds, steps, every, settings)
-        game = _game(experiment, distribution.shape)
-    return train(game, distribution, experiment, device=device, dtype=dtype, engine=engine, tick=tick)
-
-
-def plan(
-    variant: str, data: str, *, seeds: int | Sequence[int], steps: int, every: int | None = None, **settings: Any
-) -> Experiment:
-    """Return the experiment that these names and numbers define. Raises InputError as `run` does."""
-    return _plan(variant, distributions.get(data).name, seeds, steps, every, settings)
-
-
-def build(experiment: Experiment) -> tuple[Game, Any]:
-    """Return the game and the data of a planned experiment."""
-    distribution = distributions.get(experiment.data)
-    return _game(experiment, distribution.shape), distribution
+        experiment = plan(variant, real, seeds=seeds, steps=steps, every=every, **settings)
+        game, _ = build(experiment, real)
+    return train(game, real, experiment, device=device, dtype=dtype, engine=engine, tick=tick)
 
 
 def perform(experiment: Experiment, tick: Tick | None = None) -> Run:
@@ -144,7 +124,9 @@ def train(
     """
     started = time.perf_counter()
     members = experiment.members()
-    mapped = MAPS[engine] if engine in MAPS else _refuse(unknown("engine", engine, MAPS))
+    if engine not in MAPS:
+        raise InputError(unknown("engine", engine, MAPS))
+    mapped = MAPS[engine]
 
     # initialise: one state a member, from its own streams
     place = partial(torch.Tensor.to, device=device, dtype=dtype)
@@ -153,7 +135,9 @@ def train(
     _check_shapes(game, data)
     batch_size, n_evaluation = experiment.settings["batch"], experiment.settings["evaluation"]
     state: State = tree_map(place, _stack([initial(game, member.seed) for member in members]))
-    numbers = {name: torch.tensor([m.numbers[name] for m in members], dtype=dtype, device=device) for name in members[0].numbers}
+    numbers = {
+        name: torch.tensor([m.numbers[name] for m in members], dtype=dtype, device=device) for name in members[0].numbers
+    }
     streams = [{purpose: rng.stream(m.seed, purpose) for purpose in rng.PURPOSES} for m in members]
     looks = _evaluation(game, data, members, batch_size, n_evaluation, place)
 
@@ -175,7 +159,7 @@ def train(
 
     # train in blocks: draw, step, look, and find what is no longer finite
     for start in range(0, experiment.steps, BLOCK):
-        draws = tree_map(place, _stack([_draw(game, data, s, batch_size) for s in streams]))
+        draws = tree_map(place, _stack([draw(game, data, s, batch_size) for s in streams]))
         length = min(BLOCK, experiment.steps - start)
         before, seen = state, []
         for i in range(length):
@@ -196,15 +180,17 @@ def train(
             "moments": np.asarray(sorted(kept)),
             "real": data.sample(SHOWN, rng.stream(members[0].seed, "evaluation")).cpu().numpy(),
         }
+        if hasattr(data, "modes"):
+            arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}
     if keep_state:
         arrays |= {"generator": state.generator.parameters.cpu().numpy()}
         arrays |= {"discriminator": state.discriminator.parameters.cpu().numpy()}
     return Run(
         experiment=experiment,
         trace=_tidy(experiment, members, readings),
-        outcome=_outcome(experiment, members, faults),
+        outcome=outcome(experiment, faults),
         samples=arrays,
-        environment=environment(device, dtype, engine, time.perf_counter() - started),
+        environment=environment(device, dtype, engine, time.perf_counter() - started) | {"sources": _sources(experiment)},
     )
 
 
@@ -241,7 +227,7 @@ MAPS: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {"vmap"
 # --- draws -------------------------------------------------------------------------------------------------------------
 
 
-def _draw(game: Game, data: Any, streams: Mapping[str, torch.Generator], batch: int) -> Batch:
+def draw(game: Game, data: Any, streams: Mapping[str, torch.Generator], batch: int) -> Batch:
     """Return one member's draws for a block: leaves `[step, draw, batch, ...]`."""
     lead, n = (BLOCK, game.n_draws), BLOCK * game.n_draws * batch
     real = data.sample(n, streams["data"]).reshape(*lead, batch, *data.shape)
@@ -339,16 +325,6 @@ def _tidy(experiment: Experiment, members: Sequence[Member], readings: Sequence[
     return trace.tidy(experiment.id, [m.seed for m in members], [now for now, _ in readings], quantities)
 
 
-def _outcome(experiment: Experiment, members: Sequence[Member], faults: Mapping[int, tuple[int, str]]) -> pd.DataFrame:
-    rows = []
-    for m in members:
-        fault = faults.get(m.place)
-        varied = {name: m.numbers[name] for name in experiment.varied}
-        status, at, where = ("diverged", *fault) if fault else ("finished", pd.NA, "")
-        rows.append({"member": m.place, "seed": m.seed, **varied, "status": status, "step": at, "place": where})
-    return pd.DataFrame(rows).astype({"step": "Int64"})
-
-
 def environment(device: str, dtype: torch.dtype, engine: str, seconds: float) -> dict[str, Any]:
     """Return what else the numbers depend on: versions, device, precision, threads."""
     name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
@@ -360,128 +336,15 @@ def environment(device: str, dtype: torch.dtype, engine: str, seconds: float) ->
     }  # fmt: skip
 
 
-# --- from names to an experiment ---------------------------------------------------------------------------------------
-
-
-def _plan(
-    variant: str, data: str, seeds: int | Sequence[int], steps: int, every: int | None, settings: Mapping[str, Any]
-) -> Experiment:
-    chosen = {**recipe(variant)}
-    own_penalties = chosen.pop("penalties")
-    known = {*STRUCTURE, *NUMBERS, *PENALTIES, *CONSTRAINTS}
-    for name in settings:
-        if name not in known:
-            raise InputError(unknown("setting", name, known))
-    chosen |= settings
-    penalties = [name for name in (*PENALTIES, *CONSTRAINTS) if name in own_penalties or name in settings]
-    structure = {name: chosen.get(name, default) for name, default in STRUCTURE.items()} | {"penalties": penalties}
-    _check_structure(structure)
-    weights = {name: chosen.get(name, own_penalties.get(name)) for name in penalties}
-    numbers = _numbers(str(structure["optimizer"]), chosen, weights)
-    structure["hidden"] = list(structure["hidden"])
-    return Experiment("gan", variant, data, *_schedule(seeds, steps, every), structure, numbers)
-
-
-def _plan_own(
-    game: Game, data: Any, seeds: int | Sequence[int], steps: int, every: int | None, settings: Mapping[str, Any]
-) -> Experiment:
-    """Return the experiment of a user's game; its nets are described by their text."""
-    known = {*NUMBERS, "batch", "evaluation", *game.penalties}
-    for name in settings:
-        if name not in known:
-            raise InputError(unknown("setting for a Game", name, known))
-    structure = {
-        "objective": game.objective, "update": game.update, "optimizer": game.optimizer, "n_critic": game.n_critic,
-        "batch": settings.get("batch", STRUCTURE["batch"]), "latent": game.latent,
-        "evaluation": settings.get("evaluation", STRUCTURE["evaluation"]), "penalties": list(game.penalties),
-        "generator": str(game.nets[0]), "discriminator": str(game.nets[1]),
-    }  # fmt: skip
-    _check_structure(structure)
-    numbers = _numbers(game.optimizer, settings, {**game.penalties, **{k: settings[k] for k in game.penalties if k in settings}})
-    return Experiment("gan", "own nets", data.name, *_schedule(seeds, steps, every), structure, numbers)
-
-
-def _numbers(optimizer: str, chosen: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-    """Return the values of every number that the optimiser and the penalties read."""
-    values = {name: chosen.get(name, NUMBERS[name]) for name in OPTIMIZERS[optimizer].numbers}
-    rate = chosen.get("lr_discriminator", NUMBERS["lr_discriminator"])
-    values["lr_discriminator"] = values["lr"] if rate is None else rate
-    varied_lr = isinstance(values["lr"], list | tuple) and len(values["lr"]) > 1
-    if varied_lr and rate is None:
-        raise InputError("with several values of lr, say which lr_discriminator goes with them (one value, or a list to cross)")
-    return {name: _values(name, value) for name, value in {**values, **weights}.items()}
-
-
-def _values(name: str, given: Any) -> tuple[float, ...]:
-    values = tuple(given) if isinstance(given, list | tuple) else (given,)
-    fraction = name in ("beta1", "beta2", "momentum", "decay")
-    allowed = "at least 0 and below 1" if fraction else "at least 0" if name not in ("lr", "lr_discriminator") else "above 0"
-    for value in values:
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        good = number and value >= 0 and (value < 1 or not fraction) and (value > 0 or allowed != "above 0")
-        if not good:
-            raise InputError(f"{name} must be a finite number {allowed}, or a list of such; got {value!r}")
-    if not values or len(set(values)) < len(values):
-        raise InputError(f"{name} must have at least one value and none twice; got {given!r}")
-    return tuple(float(value) for value in values)
-
-
-def _schedule(seeds: int | Sequence[int], steps: int, every: int | None) -> tuple[tuple[int, ...], int, int]:
-    members = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not members or len(set(members)) < len(members) or any(not isinstance(s, int) or s < 0 for s in members):
-        raise InputError(f"seeds must be a count of at least 1, or different integers of at least 0; got {seeds!r}")
-    _at_least_one("steps", steps)
-    every = max(1, steps // MOMENTS) if every is None else every
-    _at_least_one("every", every)
-    return members, steps, every
-
-
-def _check_structure(structure: Mapping[str, Any]) -> None:
-    for name in ("batch", "latent", "n_critic", "evaluation"):
-        _at_least_one(name, structure[name], 2 if name in ("batch", "evaluation") else 1)
-    hidden = structure.get("hidden", (1,))
-    if not isinstance(hidden, list | tuple) or not hidden:
-        raise InputError(f"hidden must be a list of layer widths, such as (128, 128); got {hidden!r}")
-    for width in hidden:
-        _at_least_one("each hidden width", width)
-    if structure.get("activation", "relu") not in ACTIVATIONS:
-        raise InputError(unknown("activation", structure["activation"], ACTIVATIONS))
-
-
-def _at_least_one(name: str, value: Any, least: int = 1) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{name} must be a whole number of at least {least}; got {value!r}")
-
-
-def _game(experiment: Experiment, shape: tuple[int, ...]) -> Game:
-    s = experiment.settings
-    size, latent, hidden = math.prod(shape), s["latent"], tuple(s["hidden"])
-
-    def generator() -> nn.Module:
-        net = mlp(latent, size, hidden, s["activation"])
-        return net if len(shape) == 1 else nn.Sequential(net, nn.Tanh(), nn.Unflatten(1, shape))
-
-    def discriminator() -> nn.Module:
-        net = mlp(size, 1, hidden, s["activation"])
-        return net if len(shape) == 1 else nn.Sequential(nn.Flatten(), net)
-
-    penalties = {name: experiment.numbers[name][0] for name in s["penalties"]}
-    return Game(
-        generator, discriminator, objective=s["objective"], penalties=penalties, update=s["update"],
-        optimizer=s["optimizer"], n_critic=s["n_critic"], latent=latent,
-    )  # fmt: skip
-
-
-def _distribution(data: Any) -> Any:
-    if isinstance(data, str):
-        return distributions.get(data)
-    if isinstance(data, Tensor):
-        return distributions.Points(data)
-    if isinstance(data, distributions.DataDistribution):
-        return data
-    raise InputError(
-        f"data must be a name, a tensor [n, *shape], or an object with name, shape and sample(n, generator); got {type(data).__name__}"
-    )
+def _sources(experiment: Experiment) -> dict[str, str]:
+    """Return where the named parts of an experiment come from, for the report's bibliography."""
+    settings = experiment.settings
+    parts: list[tuple[Registry[Any], str]] = [
+        (VARIANTS, experiment.subject), (distributions.DATA, experiment.data.partition(":")[0]),
+        (OBJECTIVES, settings["objective"]), (OPTIMIZERS, settings["optimizer"]), (UPDATES, settings["update"]),
+        *((PENALTIES if name in PENALTIES else CONSTRAINTS, name) for name in settings["penalties"]),
+    ]  # fmt: skip
+    return {name: registry.entry(name).source for registry, name in parts if name in registry}
 
 
 def _check_shapes(game: Game, data: Any) -> None:
@@ -502,7 +365,3 @@ def _check_shapes(game: Game, data: Any) -> None:
         raise InputError(
             f"the discriminator must give one logit a sample, (2,) or (2, 1) for two samples; got {tuple(logits.shape)}"
         )
-
-
-def _refuse(message: str) -> Any:
-    raise InputError(message)

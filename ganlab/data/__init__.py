@@ -7,6 +7,7 @@ Mixtures are in `mixtures.py`, images in `images.py`.
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,15 +39,18 @@ class Points:
     ----------
     points
         `[n, *shape]`, floating point.
+    name
+        For tables and reports; empty names them by a hash of their content.
     """
 
-    def __init__(self, points: Tensor, name: str = "points") -> None:
-        if not isinstance(points, Tensor) or points.ndim < 2 or not points.is_floating_point():
+    def __init__(self, points: Tensor, name: str = "") -> None:
+        if not isinstance(points, Tensor) or points.ndim < 2 or not len(points) or not points.is_floating_point():
             what = f"{points.dtype} {tuple(points.shape)}" if isinstance(points, Tensor) else type(points).__name__
             raise InputError(f"data points must be a floating-point tensor [n, *shape]; got {what}")
         if not torch.isfinite(points).all():
             raise InputError(f"data {name!r} has non-finite values; remove them before training")
-        self.name, self.points, self.shape = name, points, tuple(points.shape[1:])
+        digest = hashlib.sha256(points.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+        self.name, self.points, self.shape = name or f"points-{digest[:12]}", points, tuple(points.shape[1:])
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         return self.points[torch.randint(len(self.points), (n,), generator=generator)].float()
@@ -79,6 +83,9 @@ def get(name: str, **settings: Any) -> Any:
     for key in settings:
         if key not in known:
             raise InputError(unknown(f"setting of data {base!r}", key, known))
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in settings:
+            raise InputError(f"data {base!r} needs a value for {key}, as in get({base!r}, {key}=...)")
     distribution = make(**settings)
     if not distribution.name:
         arguments = ",".join(f"{key}={value}" for key, value in settings.items()).replace(" ", "")
@@ -89,7 +96,7 @@ def get(name: str, **settings: Any) -> Any:
 def _parse(text: str) -> dict[str, Any]:
     try:
         call = ast.parse(f"f({text})", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        if not isinstance(call, ast.Call) or call.args or len({k.arg for k in call.keywords}) < len(call.keywords):
             raise ValueError("not a list of settings")
         return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
     except (SyntaxError, ValueError) as error:

@@ -47,7 +47,7 @@ class Mixture:
         points: int | None = None,
         stratified: bool = False,
     ) -> None:
-        self.modes = torch.as_tensor(modes, dtype=torch.float64)
+        self.modes = _tensor("modes", modes)
         if self.modes.ndim != 2 or not len(self.modes) or not torch.isfinite(self.modes).all():
             raise InputError(f"modes must be finite numbers [k, d]; got shape {tuple(self.modes.shape)}")
         if len(torch.unique(self.modes, dim=0)) < len(self.modes):
@@ -55,21 +55,22 @@ class Mixture:
                 "two modes have the same centre; give each centre once, with a larger weight if it was meant twice"
             )
         k, d = self.modes.shape
-        spread = torch.as_tensor(std, dtype=torch.float64)
+        spread = _tensor("std", std)
         spread = spread[:, None] if spread.ndim == 1 else spread
-        if spread.ndim and len(spread) != k or not torch.isfinite(spread).all() or (spread < 0).any():
+        if spread.shape not in ((), (k, 1), (k, d)) or not torch.isfinite(spread).all() or (spread < 0).any():
             raise InputError(f"std must be finite and not negative: one number, [{k}] or [{k}, {d}]; got {std!r}")
         self.std = spread.expand(k, d).clone()
-        mass = torch.ones(k, dtype=torch.float64) if weights is None else torch.as_tensor(weights, dtype=torch.float64)
+        mass = torch.ones(k, dtype=torch.float64) if weights is None else _tensor("weights", weights)
         if mass.shape != (k,) or not torch.isfinite(mass).all() or (mass <= 0).any():
             raise InputError(f"weights must be {k} positive numbers, one per mode; got {weights!r}")
+        if stratified and not torch.equal(mass, mass[:1].expand(k)):
+            raise InputError(f"stratified batches draw each mode equally often, so weights must be equal; got {weights!r}")
         self.weights = mass / mass.sum()
         self.shape = (d,)
         self.stratified = stratified
         self.points: Tensor | None = None
         if points is not None:
-            if points < 1:
-                raise InputError(f"points must be at least 1; got {points}")
+            _check_count("points", points)
             self.points = self._fresh(points, rng.stream(0, "data"))
 
     @property
@@ -142,8 +143,8 @@ def ring(
     stratified: bool = False,
 ) -> Mixture:
     """Gaussians at equal angles on a circle; the first lies on the positive x axis."""
-    if modes < 1 or radius <= 0:
-        raise InputError(f"a ring needs modes >= 1 and radius > 0; got modes={modes}, radius={radius}")
+    _check_count("modes", modes)
+    _check_length("radius", radius)
     angle = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     return Mixture(radius * torch.stack([angle.cos(), angle.sin()], 1), std, weights, points, stratified)
 
@@ -160,8 +161,9 @@ def grid(
     centred: bool = True,
 ) -> Mixture:
     """Gaussians on a rectangular grid, centred at the origin or starting there."""
-    if rows < 1 or columns < 1 or spacing <= 0:
-        raise InputError(f"a grid needs rows, columns >= 1 and spacing > 0; got {rows}, {columns}, {spacing}")
+    _check_count("rows", rows)
+    _check_count("columns", columns)
+    _check_length("spacing", spacing)
     x, y = (spacing * torch.arange(n, dtype=torch.float64) for n in (columns, rows))
     centres = torch.cartesian_prod(x, y)
     return Mixture(centres - centres.mean(0) if centred else centres, std, weights, points, stratified)
@@ -172,6 +174,23 @@ def pacgan_1200d() -> Mixture:
     shift = [-1, -0.5, 0, 0.5, -2, -2.5, 10, 0.25, -13, -5.5]
     std = torch.cat([torch.ones(700), torch.zeros(500)])
     return Mixture(torch.tensor(shift)[:, None].expand(-1, 1200), std.expand(10, -1))
+
+
+def _tensor(name: str, given: Any) -> Tensor:
+    try:
+        return torch.as_tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{name} must be numbers; got {given!r}") from error
+
+
+def _check_count(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
+
+
+def _check_length(name: str, value: Any) -> None:
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise InputError(f"{name} must be a finite number above 0; got {value!r}")
 
 
 def _named(name: str, make: Callable[..., Mixture], source: str, summary: str, **settings: Any) -> None:

@@ -1,0 +1,207 @@
+"""Diagnoses: named checks of a run's table, each with an honest answer and a rate over seeds.
+
+A check looks at a `Run` and gives a frame with one row a member - verdict, onset, evidence - or says in a sentence why it
+does not apply. The rate, its interval and the claim about it are added here, the same for all. One failure mode a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from ganlab import stats, trace
+from ganlab.experiment import Run
+from ganlab.registry import InputError, Registry
+
+Verdict = Literal["present", "absent", "inconclusive", "not applicable"]
+
+MEMBER_COLUMNS = ("member", "seed", "verdict", "onset", "evidence")
+
+Check = Callable[[Run], pd.DataFrame | str]
+DIAGNOSES: Registry[Check] = Registry("diagnosis")
+"""Each is registered with the facts `title`, `threshold` and `advice`, texts for people."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One failure mode of one run, for one combination of its numbers.
+
+    `verdict` is a claim about the failure rate over seeds: "present" when the seeds show that it lies above
+    `stats.TOLERATED_RATE`, "absent" when below, "inconclusive" when they are too few for either, "not applicable" when the
+    check does not fit the run (`evidence` says why). What happened on each seed is in `members`, whatever the claim.
+    """
+
+    code: str
+    title: str
+    where: str
+    verdict: Verdict
+    rate: float
+    interval: tuple[float, float]
+    failures: int
+    n: int
+    onset: float
+    evidence: str
+    threshold: str
+    advice: str
+    source: str
+    members: pd.DataFrame = field(repr=False)
+
+
+class Diagnoses:
+    """The diagnoses of a run: iterable, by code (`diagnoses["mode_collapse"]`), and printable as a table."""
+
+    def __init__(self, items: list[Diagnosis]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Iterator[Diagnosis]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, key: str | tuple[str, str]) -> Diagnosis:
+        code, where = key if isinstance(key, tuple) else (key, None)
+        DIAGNOSES.entry(code)
+        found = [d for d in self._items if d.code == code and where in (None, d.where)]
+        if len(found) != 1:
+            places = ", ".join(repr((d.code, d.where)) for d in self._items if d.code == code)
+            raise InputError(f"{key!r} names {len(found)} diagnoses of this run; take one of {places}")
+        return found[0]
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a diagnosis: code, where, verdict, failures, n, rate, low, high, onset, evidence."""
+        names = ("code", "where", "verdict", "failures", "n", "rate", "onset", "evidence")
+        rows = [
+            {name: getattr(d, name) for name in names} | {"low": d.interval[0], "high": d.interval[1]} for d in self
+        ]
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        lines = []
+        for d in self:
+            place = f" ({d.where})" if d.where else ""
+            lines.append(f"{d.title}{place}: {d.verdict}. {d.evidence}")
+        return "\n".join(lines)
+
+
+def diagnose(run: Run) -> Diagnoses:
+    """Return the verdict of every registered diagnosis on a run, for each combination of its numbers.
+
+    Example
+    -------
+    >>> import ganlab
+    >>> run = ganlab.run("nsgan", "ring8", seeds=2, steps=10, hidden=(8,), batch=16)
+    >>> diagnose(run)["mode_collapse"].n
+    2
+    """
+    items = []
+    for entry in DIAGNOSES.entries():
+        found = entry.thing(run)
+        for where, places in run.groups():
+            texts = {name: entry.facts[name] for name in ("title", "threshold", "advice")}
+            if isinstance(found, str):
+                items.append(
+                    Diagnosis(
+                        entry.name, where=where, verdict="not applicable", rate=np.nan, interval=(np.nan, np.nan),
+                        failures=0, n=0, onset=np.nan, evidence=found, source=entry.source,
+                        members=pd.DataFrame(columns=list(MEMBER_COLUMNS)), **texts,
+                    )
+                )  # fmt: skip
+            else:
+                mine = found[found["member"].isin(places)].reset_index(drop=True)
+                items.append(_over_seeds(entry.name, where, mine, entry.source, texts))
+    return Diagnoses(items)
+
+
+def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts: dict[str, str]) -> Diagnosis:
+    judged = members[members["verdict"].isin(["present", "absent"])]
+    failures, n = int((judged["verdict"] == "present").sum()), len(judged)
+    if n == 0:
+        verdict: Verdict = "inconclusive"
+        rate, interval = np.nan, (np.nan, np.nan)
+        evidence = f"no seed could be judged: {members['evidence'].iloc[0]}"
+    else:
+        estimate = stats.rate(failures, n)
+        verdict, rate, interval = stats.claim(failures, n), estimate.estimate, (estimate.low, estimate.high)
+        evidence = (
+            f"{failures} of {n} seeds failed, {rate:.0%} with 95 % interval {interval[0]:.0%} to {interval[1]:.0%}"
+        )
+        if verdict == "inconclusive":
+            evidence += (
+                f"; too few to say whether more or fewer than {stats.TOLERATED_RATE:.0%} fail "
+                f"(the latter takes {stats.seeds_to_claim_absence(failures)} seeds with {failures} failures)"
+            )
+    onset = float(judged.loc[judged["verdict"] == "present", "onset"].median()) if failures else np.nan
+    return Diagnosis(code, where=where, verdict=verdict, rate=rate, interval=interval, failures=failures, n=n,
+                     onset=onset, evidence=evidence, source=source, members=members, **texts)  # fmt: skip
+
+
+SCORES = (
+    ("high_quality_share", "default"), ("modes_covered", "default"), ("kl_off_mode", ""), ("test_accuracy", ""),
+)  # fmt: skip
+"""What two runs are compared by at their last step, where they have it."""
+
+
+def compare(a: Run, b: Run) -> pd.DataFrame:
+    """Return paired differences a - b on the seeds that both runs share, with 95 % intervals.
+
+    One row a quantity: quantity, a, b (means), difference, low, high, p_value (of the exact McNemar test, for failures
+    only), n, answer ("a is higher", "b is higher" or "inconclusive"). Diverged seeds count as failures, and leave a score
+    without a mean.
+
+    Raises
+    ------
+    InputError
+        When the data differ, a run mixes several numbers, or fewer than 2 seeds are shared.
+    """
+    if a.experiment.data != b.experiment.data:
+        raise InputError(f"runs on different data cannot be compared: {a.experiment.data!r} and {b.experiment.data!r}")
+    if a.experiment.varied or b.experiment.varied:
+        raise InputError("a run with several values of a number cannot be compared as one; run each value by itself")
+    shared = sorted(set(a.experiment.seeds) & set(b.experiment.seeds))
+    if len(shared) < 2:
+        raise InputError(f"a paired comparison needs at least 2 common seeds; these runs share {len(shared)}")
+    rows = []
+    for code in DIAGNOSES:
+        one, other = (_failed(run, code, shared) for run in (a, b))
+        if one is not None and other is not None:
+            difference = stats.paired_difference(one, other)
+            p = stats.mcnemar(list(one), list(other))
+            rows.append((f"{code} rate", one.mean(), other.mean(), difference, p, p <= 0.05))
+    for name, index in SCORES:
+        if all(((run.trace["name"] == name) & (run.trace["index"] == index)).any() for run in (a, b)):
+            one, other = (_by_seed(run, trace.last(run.trace, name, index), shared) for run in (a, b))
+            difference = stats.paired_difference(one, other)
+            rows.append(
+                (name, one.mean(), other.mean(), difference, np.nan, not difference.low <= 0 <= difference.high)
+            )
+    return pd.DataFrame(
+        [
+            {
+                "quantity": name, "a": first, "b": second, "difference": d.estimate, "low": d.low, "high": d.high,
+                "p_value": p, "n": d.n,
+                "answer": "inconclusive" if not told else "a is higher" if d.estimate > 0 else "b is higher",
+            }
+            for name, first, second, d, p, told in rows
+        ]
+    )  # fmt: skip
+
+
+def _by_seed(run: Run, values: pd.Series, seeds: list[int]) -> np.ndarray:
+    place = {member.seed: member.place for member in run.experiment.members()}
+    return np.array([values.loc[place[seed]] for seed in seeds], dtype=float)
+
+
+def _failed(run: Run, code: str, seeds: list[int]) -> np.ndarray | None:
+    """Return 1 for a failed seed and 0 else; None when the check does not apply to every seed."""
+    members = diagnose(run)[code].members
+    if members.empty or not members["verdict"].isin(["present", "absent"]).all():
+        return None
+    return _by_seed(run, (members.set_index("member")["verdict"] == "present").astype(float), seeds)
+
+
+from ganlab.diagnoses import mode_collapse  # noqa: E402, F401  (it registers its check above)

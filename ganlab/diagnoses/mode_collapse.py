@@ -1,0 +1,115 @@
+"""Mode collapse: at the end of the run the generator misses modes, weighs them wrongly, or has lost their spread.
+
+Samples that are simply bad are not collapse. Where fewer than a tenth are of high quality, modes are counted by nearest
+sample, so that a blob over all modes misses none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ganlab import trace
+from ganlab.diagnoses import DIAGNOSES
+from ganlab.experiment import Run
+
+LOST = 0.1
+"""A mode is lost when it has less than this part of its due. A tenth, so that a perfect sampler with 20 samples due loses
+none (chance 4e-8) and a mode that is merely disfavoured is not called missing."""
+
+TILTED = 0.25
+"""Largest total variation distance of the modes' weights to the data's: a quarter of the mass in the wrong place, as when
+two of eight modes are lost."""
+
+SHRUNKEN = 0.25
+"""Smallest spread, inside modes or overall, as a part of the data's."""
+
+DUE = 20
+"""Samples every mode must be due before its absence means something."""
+
+LATE = 0.1
+"""The end of the run is this last part of the looks (at least 3 of them); the verdict is that of most of its looks."""
+
+
+@DIAGNOSES.register(
+    source="thresholds: ganlab, see ganlab/diagnoses/mode_collapse.py; high quality: Srivastava et al. 2017 (VEEGAN)",
+    title="Mode collapse",
+    threshold=(
+        f"a mode with less than {LOST:.0%} of its due, weights more than {TILTED} off in total variation, or a spread "
+        f"below {SHRUNKEN} of the data's, at most looks of the last {LATE:.0%} of the run"
+    ),
+    advice=(
+        "Compare with R1 on a relativistic objective (Huang et al. 2024), with packing (Lin et al. 2018) or with a gradient "
+        "penalty (Gulrajani et al. 2017), on the same seeds."
+    ),
+)
+def mode_collapse(run: Run) -> pd.DataFrame | str:
+    """The generator misses modes of the data, gives them wrong weights, or has lost the spread inside them."""
+    if not (run.trace["name"] == "mode_count").any():
+        return "the data have no known modes, so none can be counted"
+    counts, due = (_by_mode(run, name) for name in ("mode_count", "mode_due"))  # [step, member, mode]
+    steps = np.sort(run.trace["step"].unique())
+    within, overall = (trace.wide(run.trace, name).to_numpy() for name in ("spread_within_modes", "spread_overall"))
+    quality = trace.wide(run.trace, "high_quality_share", "default").to_numpy()
+    lost = counts < LOST * due
+    tilt = 0.5 * np.abs(counts - due).sum(-1) / np.maximum(due.sum(-1), 1)
+    shrunken = (within < SHRUNKEN) | (overall < SHRUNKEN)
+    collapsed = lost.any(-1) | (tilt > TILTED) | shrunken
+
+    rows = []
+    for row in run.outcome.itertuples():
+        m = int(row.member)  # type: ignore[arg-type]
+        if row.status == "diverged":
+            verdict, onset, evidence = "present", float(row.step), f"diverged at step {row.step}: {row.place}"  # type: ignore[arg-type]
+        elif due[-1, m].min() < DUE * max(quality[-1, m], LOST):
+            verdict, onset = "inconclusive", np.nan
+            evidence = f"too few samples for {due.shape[-1]} modes; raise evaluation so that each is due {DUE}"
+        else:
+            width = _width(len(steps))
+            late = _late(collapsed[:, m], width)
+            verdict = "present" if late[-1] else "absent"
+            onset = float(steps[_begin(late)]) if late[-1] else np.nan
+            typical = len(steps) - width + int(np.flatnonzero(collapsed[-width:, m] == late[-1])[-1])
+            evidence = _evidence(lost[typical, m], tilt[typical, m], within[typical, m], overall[typical, m])
+            evidence += f" (at {(collapsed[-width:, m] == late[-1]).sum()} of the last {width} looks)"
+        missing = " ".join(str(k) for k in np.flatnonzero(lost[-1, m]))
+        rows.append((m, row.seed, verdict, onset, evidence, missing, tilt[-1, m], within[-1, m], quality[-1, m]))
+    names = ["member", "seed", "verdict", "onset", "evidence", "missing", "tilt", "spread", "high_quality_share"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _by_mode(run: Run, name: str) -> np.ndarray:
+    rows = trace.select(run.trace, name).assign(mode=lambda frame: frame["index"].astype(int))
+    rows = rows.sort_values(["step", "member", "mode"])
+    shape = (rows["step"].nunique(), rows["member"].nunique(), rows["mode"].nunique())
+    return rows["value"].to_numpy().reshape(shape)
+
+
+def _width(n_looks: int) -> int:
+    """Return how many looks make up the end of the run."""
+    return min(n_looks, max(3, round(LATE * n_looks)))
+
+
+def _late(collapsed: np.ndarray, width: int) -> np.ndarray:
+    """Return, for each look, whether most looks of the window that ends there are collapsed."""
+    padded = np.concatenate([np.repeat(collapsed[:1], width - 1), collapsed]).astype(float)
+    return np.convolve(padded, np.ones(width), "valid") > width / 2
+
+
+def _begin(late: np.ndarray) -> int:
+    """Return where the last unbroken stretch begins; 0 when there was no other."""
+    healthy = np.flatnonzero(~late)
+    return int(healthy[-1]) + 1 if len(healthy) else 0
+
+
+def _evidence(lost: np.ndarray, tilt: float, within: float, overall: float) -> str:
+    said = []
+    if lost.any():
+        said.append(f"{lost.sum()} of {len(lost)} modes lost ({', '.join(str(k) for k in np.flatnonzero(lost))})")
+    if tilt > TILTED:
+        said.append(f"weights off by {tilt:.2f}")
+    if within < SHRUNKEN:
+        said.append(f"spread inside modes {within:.2f} of the data's")
+    if overall < SHRUNKEN:
+        said.append(f"spread overall {overall:.2f} of the data's")
+    return "; ".join(said) or f"all {len(lost)} modes held, weights off by {tilt:.2f}"

@@ -1,0 +1,291 @@
+"""The page about GANs: the verdict matrix first, then what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from ganlab import plots, stats, trace
+from ganlab.diagnoses import Diagnosis, compare, diagnose
+from ganlab.experiment import Run
+from ganlab.pages.shared import environment, settings, sources
+from ganlab.registry import InputError
+from ganlab.report import Cell, Figure, Page, Section, Table, Text
+
+CEILING = 1 - math.exp(-4.5)
+"""Share of high-quality samples of a perfect sampler under the default rule, in any dimension."""
+
+BASELINE = "nsgan"
+"""What other variants are compared with, where it is among them: the GAN that everybody trains."""
+
+
+def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do these GANs collapse?") -> Page:
+    """Return the page about GAN runs: the verdict matrix first, then what it rests on."""
+    for run in runs:
+        if run.experiment.varied:
+            raise InputError(
+                f"{run.experiment.title} varies {', '.join(run.experiment.varied)}; a page shows one setting a run, "
+                "so make a run for each value"
+            )
+    found = [diagnose(run)["mode_collapse"] for run in runs]
+    colours = plots.palette(run.experiment.subject for run in runs)
+    by_data = {data: [r for r in runs if r.experiment.data == data] for data in dict.fromkeys(r.experiment.data for r in runs)}
+    evidence: list[Figure | Table] = [_rates_figure(runs, found, colours)]
+    for data, group in by_data.items():
+        planar = [r for r in group if "modes" in r.samples and r.samples["modes"].shape[1] == 2]
+        if planar:
+            evidence.append(_final_figure(planar, data, colours))
+            evidence += [_samples_figure(run, colours) for run in planar]
+    curves = [
+        _curves_figure(group, data, colours, *what)
+        for data, group in by_data.items()
+        for what in _CURVES
+        if _has(group, what[0])
+    ]
+    return Page(
+        name,
+        title,
+        _answer(found),
+        [
+            Section("The verdict", [_matrix(runs, found, colours), *_comparisons(by_data, colours)]),
+            Section("The evidence: samples against the true modes", evidence),
+            Section("The evidence: every seed over time", curves),
+            Section("Every seed that failed", [_failures(runs, found, colours)]),
+            Section("What the words mean", [Text(_definitions(found[0]))]),
+            Section("Settings", [settings(runs), Text(environment(runs))]),
+            Section("Sources", [Text(sources(runs))]),
+        ],
+    )
+
+
+def _has(runs: Sequence[Run], name: str) -> bool:
+    return all((run.trace["name"] == name).any() for run in runs)
+
+
+def _answer(found: Sequence[Diagnosis]) -> str:
+    n = {
+        verdict: sum(d.verdict == verdict for d in found) for verdict in ("present", "absent", "inconclusive", "not applicable")
+    }
+    failures, seeds = sum(d.failures for d in found), sum(d.n for d in found)
+    tolerated = f"{stats.TOLERATED_RATE:.0%}"
+    parts = [
+        f"mode collapse at a rate above {tolerated} is shown for {n['present']}" if n["present"] else "",
+        f"a rate below {tolerated} for {n['absent']}" if n["absent"] else "",
+        f"{n['inconclusive']} {'are' if n['inconclusive'] != 1 else 'is'} inconclusive at this number of seeds"
+        if n["inconclusive"]
+        else "",
+        f"{n['not applicable']} {'have' if n['not applicable'] != 1 else 'has'} no known modes to count"
+        if n["not applicable"]
+        else "",
+    ]
+    return (
+        f"{failures} of {seeds} training runs collapsed. Of {len(found)} combinations of variant and data, "
+        + "; ".join(part for part in parts if part) + "."
+    )  # fmt: skip
+
+
+def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> Table:
+    by_place = {(run.experiment.subject, run.experiment.data): (run, d) for run, d in zip(runs, found, strict=True)}
+    data = list(dict.fromkeys(run.experiment.data for run in runs))
+    rows: list[list[Cell | str]] = []
+    for variant, colour in colours.items():
+        row: list[Cell | str] = [Cell(variant, swatch=colour)]
+        for column in data:
+            run, d = by_place.get((variant, column), (None, None))
+            row.append(_verdict_cell(run, d) if run is not None and d is not None else Cell("not run"))
+        rows.append(row)
+    return Table(
+        "Share of seeds whose generator collapsed, by variant and data",
+        ["variant", *data],
+        rows,
+        "Each cell: failed seeds, the rate with its 95 % Wilson interval, the claim that the seeds allow about it, and the "
+        "median over seeds at the last step. A claim is about whether more or fewer than "
+        f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side); to claim fewer "
+        f"takes at least {stats.seeds_to_claim_absence()} seeds.",
+    )
+
+
+def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
+    if d.n == 0:
+        return Cell(d.verdict, tone="inconclusive", note=d.evidence)
+    covered = trace.last(run.trace, "modes_covered", "default")
+    quality = trace.last(run.trace, "high_quality_share", "default")
+    n_modes = trace.select(run.trace, "mode_count")["index"].nunique()
+    diverged = int((run.outcome["status"] == "diverged").sum())
+    note = f"{d.rate:.0%} [{d.interval[0]:.0%}, {d.interval[1]:.0%}] · {d.verdict} · "
+    note += f"{covered.median():g} of {n_modes} modes, {quality.median():.0%} high quality"
+    if diverged:
+        note += f" · {diverged} diverged"
+    return Cell(f"{d.failures} of {d.n}", tone=d.verdict, note=note)
+
+
+def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[Table]:
+    tables = []
+    for data, group in by_data.items():
+        base = next((run for run in group if run.experiment.subject == BASELINE), None)
+        if base is None or len(group) < 2 or not _has(group, "high_quality_share"):
+            continue
+        rows = []
+        for run in group:
+            if run is not base:
+                frame = compare(run, base).set_index("quantity")
+                rows.append(
+                    [
+                        Cell(run.experiment.subject, swatch=colours[run.experiment.subject]),
+                        *(_difference(frame, q) for q in frame.index),
+                    ]
+                )
+        tables.append(
+            Table(
+                f"Against {BASELINE} on {data}, seed by seed",
+                ["variant", *(q.replace("_", " ") for q in frame.index)],
+                rows,
+                f"Difference to {BASELINE} on the same {int(frame['n'].iloc[0])} seeds with its 95 % paired interval; for "
+                "rates the exact McNemar test. Not corrected for the number of comparisons.",
+            )
+        )
+    return tables
+
+
+def _difference(frame: pd.DataFrame, quantity: str) -> Cell:
+    row = frame.loc[quantity]
+    share = quantity.endswith(("rate", "share"))
+    number = (lambda x: f"{x:+.0%}") if share else (lambda x: f"{x:+.2g}")
+    note = f"[{number(row['low'])}, {number(row['high'])}]" if np.isfinite(row["low"]) else "no interval: a seed has no value"
+    if np.isfinite(row["p_value"]):
+        note = f"p = {row['p_value']:.2g}"
+    return Cell(
+        number(row["difference"]),
+        note=f"{note}, {row['answer'].replace('a is', 'it is').replace('b is', BASELINE + ' is')}",
+    )
+
+
+def _rates_figure(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> Figure:
+    frame = plots.frame_rates(runs, found)
+    said = "; ".join(f"{r.variant} on {r.data} {r.failures} of {r.n}" for r in frame.itertuples())
+    n = " and ".join(str(n) for n in sorted(set(frame["n"])))
+    return Figure(
+        "How often does each variant collapse?",
+        lambda: plots.grid(
+            frame,
+            partial(plots.draw_rates, colours=colours),
+            col="data",
+            height=0.45 * len(colours) + 1.0,
+            aspect=4.2 / (0.45 * len(colours) + 1.0),
+        ),
+        frame,
+        f"Share of collapsed seeds by variant with 95 % intervals: {said}.",
+        f"Points: share of {n} seeds; bars: 95 % Wilson interval; dotted: the tolerated rate of {stats.TOLERATED_RATE:.0%}.",
+    )
+
+
+def _final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figure:
+    frame = pd.concat(
+        [plots.frame_samples(run, n_moments=2).assign(variant=run.experiment.subject) for run in runs],
+        ignore_index=True,
+    )
+    steps = max(run.experiment.steps for run in runs)
+    frame = frame[frame["step"] == f"step {steps}"]
+    frame = frame.assign(rank=frame["seed"].str.partition(":")[0]).drop(columns=["seed"])
+
+    def draw(part: pd.DataFrame, ax: Axes) -> Axes:
+        return plots.draw_samples(part, ax, colour=colours[part["variant"].iloc[0]])
+
+    return Figure(
+        f"Where do the samples lie at the end, on {data}?",
+        lambda: plots.grid(frame, draw, col="variant", row="rank", height=1.5, aspect=1.0, equal=True, margin_titles=True),
+        frame,
+        f"Small multiples for {data}: a column per variant; rows are the best, median and worst seed by divergence; samples "
+        f"against true modes at step {steps}.",
+        "Open circles: true modes; dots: 256 samples. Best, median and worst of the seeds by the divergence that counts "
+        "samples off all modes.",
+    )
+
+
+def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
+    frame = plots.frame_samples(run)
+    draw = partial(plots.draw_samples, colour=colours[run.experiment.subject])
+    places = plots.ranked_members(run)
+    members = run.experiment.members()
+    seeds = ", ".join(f"{rank} {members[place].seed}" for rank, place in places.items())
+    return Figure(
+        f"Samples over time: {run.experiment.title}",
+        lambda: plots.grid(frame, draw, col="step", row="seed", height=1.5, aspect=1.0, equal=True, margin_titles=True),
+        frame,
+        f"Samples of {run.experiment.title} at six moments for three seeds ({seeds}) against the true modes.",
+        f"Seeds: {seeds}, of {len(run.experiment.seeds)}. The evaluation noise is the same at every step, so dots move only "
+        "because the generator does.",
+        folded=True,
+    )
+
+
+_CURVES = (
+    ("modes_covered", "default", "modes covered", "How many modes are covered?", False, None),
+    ("high_quality_share", "default", "high-quality share", "How good are the samples?", False, CEILING),
+    ("separation", "", "P(real logit > fake logit)", "Does the discriminator tell real from fake?", False, 0.5),
+    ("signal_at_fakes", "", "gradient length at fakes", "How much signal reaches the generator?", True, None),
+)
+
+
+def _curves_figure(
+    runs: Sequence[Run],
+    data: str,
+    colours: plots.Colours,
+    name: str,
+    index: str,
+    label: str,
+    question: str,
+    log: bool,
+    reference: float | None,
+) -> Figure:
+    frame = plots.frame_curves(runs, name, index)
+    draw = partial(plots.draw_curves, colours=colours, label=label, log=log, reference=reference)
+    last = frame[frame["step"] == frame["step"].max()].groupby("variant", sort=False)["value"].median()
+    said = "; ".join(f"{variant} {value:.3g}" for variant, value in last.items())
+    dotted = "" if reference is None else f" Dotted: {reference:.4g}, what a perfect generator would have."
+    n = max(len(run.experiment.seeds) for run in runs)
+    return Figure(
+        f"{question[:-1]}, on {data}?",
+        lambda: plots.grid(frame, draw, col="variant", wrap=min(3, len(runs)), height=1.9, aspect=1.55),
+        frame,
+        f"{label} over steps on {data}, a panel per variant. Medians at the last step: {said}.",
+        f"Thin lines: each of {n} seeds; thick: their median. At the last step: {said}.{dotted}",
+    )
+
+
+def _failures(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> Table:
+    rows: list[list[Cell | str]] = []
+    for run, d in zip(runs, found, strict=True):
+        failed = d.members[d.members["verdict"] == "present"]
+        lines = [f"seed {r.seed}, since step {r.onset:g}: {r.evidence}" for r in failed.itertuples()]
+        if lines:
+            rows.append(
+                [
+                    Cell(run.experiment.subject, swatch=colours[run.experiment.subject]),
+                    run.experiment.data,
+                    Cell(lines[0], note=" | ".join(lines[1:])),
+                ]
+            )
+    return Table(
+        "Failing seeds with onset and evidence",
+        ["variant", "data", "what happened"],
+        rows,
+        "Repeat any of them with `ganlab run --seeds` and the seed.",
+    )
+
+
+def _definitions(d: Diagnosis) -> list[str]:
+    return [
+        f"Collapsed: {d.threshold}. A diverged seed counts as failed. ({d.source})",
+        f"High quality: within the region that holds {CEILING:.3%} of a mode, which is 3 standard deviations in two "
+        f"dimensions; a perfect sampler therefore scores {CEILING:.2%}, and more means samples too tight.",
+        "Covered: a mode with at least a tenth of the high-quality samples that a perfect sampler of the same size would put "
+        "there.",
+        "Best, median, worst: by the Kullback-Leibler divergence over modes plus one bin for samples on no mode.",
+        f"What might help: {d.advice}",
+    ]

@@ -1,0 +1,240 @@
+"""Figures, in pairs: `frame_<name>(runs)` makes the tidy data, `draw_<name>(frame, ax)` only draws it.
+
+Every seed is visible under every summary, scales are shared between what is compared, and a variant keeps its colour
+throughout a report. Frames are what the report offers for download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ganlab import stats, trace
+from ganlab.diagnoses import Diagnosis
+from ganlab.experiment import Run
+
+THEMES: dict[str, dict[str, Any]] = {
+    "light": {"ink": "#24292f", "faint": "#d0d7de", "paper": "#ffffff"},
+    "dark": {"ink": "#e6edf3", "faint": "#3d444d", "paper": "#0d1117"},
+}
+"""Colours of text, grid and ground; the page's own, see report.html.jinja."""
+
+Draw = Callable[[pd.DataFrame, Axes], Axes]
+Colours = Mapping[str, str]
+
+
+def palette(names: Iterable[str]) -> dict[str, str]:
+    """Return one colour per name, safe for colour-blind readers, in the order of first appearance."""
+    distinct = list(dict.fromkeys(names))
+    colours = sns.color_palette("colorblind", 10).as_hex()
+    colours = [c for i, c in enumerate(colours) if i != 7]  # 7 is grey, which is kept for reference lines
+    return {name: colours[i % len(colours)] for i, name in enumerate(distinct)}
+
+
+def theme(name: str) -> dict[str, Any]:
+    """Return matplotlib's settings for "light" or "dark"."""
+    t = THEMES[name]
+    return {
+        **sns.axes_style("ticks"),
+        "figure.facecolor": t["paper"], "axes.facecolor": t["paper"], "savefig.facecolor": t["paper"],
+        "text.color": t["ink"], "axes.labelcolor": t["ink"], "axes.edgecolor": t["faint"],
+        "xtick.color": t["ink"], "ytick.color": t["ink"], "grid.color": t["faint"], "axes.titlesize": 10,
+        "axes.grid": True, "grid.alpha": 0.5, "axes.spines.top": False, "axes.spines.right": False,
+        "legend.frameon": False, "text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 9,
+    }  # fmt: skip
+
+
+def grid(
+    frame: pd.DataFrame, draw: Draw, *, col: str, row: str | None = None, wrap: int | None = None, height: float = 2.0,
+    aspect: float = 1.3, equal: bool = False, margin_titles: bool = False, share_y: bool = True,
+) -> Figure:  # fmt: skip
+    """Return small multiples: one panel for each value of `col` (and `row`), each drawn by `draw`."""
+    facets = sns.FacetGrid(
+        frame, col=col, row=row, col_wrap=wrap, height=height, aspect=aspect, sharex=True,
+        sharey=share_y, margin_titles=margin_titles, despine=False,
+    )  # fmt: skip
+    for (i, j, k), part in facets.facet_data():
+        ax = facets.facet_axis(i, j, modify_state=False) if wrap is None else facets.axes.flat[k or j]
+        draw(part, ax)
+        if equal:
+            ax.set_aspect("equal", adjustable="box")
+    facets.set_titles(template="{col_name}") if row is None else facets.set_titles(
+        row_template="{row_name}", col_template="{col_name}"
+    )
+    for ax in facets.axes.flat:
+        inner = ax.get_subplotspec()
+        if inner is not None and not inner.is_first_col():
+            ax.set_ylabel("")
+    return facets.figure
+
+
+# --- rates of failure over variants --------------------------------------------------------------------------------------
+
+
+def frame_rates(runs: Sequence[Run], diagnoses: Sequence[Diagnosis]) -> pd.DataFrame:
+    """Return one row per run: variant, data, rate, low, high, failures, n, verdict."""
+    return pd.DataFrame(
+        [
+            {
+                "variant": run.experiment.subject, "data": run.experiment.data, "rate": d.rate, "low": d.interval[0],
+                "high": d.interval[1], "failures": d.failures, "n": d.n, "verdict": d.verdict,
+            }
+            for run, d in zip(runs, diagnoses, strict=True)
+        ]
+    )  # fmt: skip
+
+
+def draw_rates(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
+    """Points with intervals, a row per variant; the dotted line is the tolerated rate."""
+    order = list(dict.fromkeys(frame["variant"]))
+    for row in frame.to_dict("records"):
+        y, colour = order.index(row["variant"]), colours[row["variant"]]
+        ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)
+        ax.plot([row["rate"]], [y], "o", color=colour, markersize=7)
+    ax.axvline(stats.TOLERATED_RATE, color=plt.rcParams["text.color"], linestyle=":", linewidth=1)
+    ax.set_yticks(range(len(order)), order)
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.set_xlim(-0.03, 1.03)
+    ax.set_xlabel("share of seeds that failed")
+    return ax
+
+
+# --- samples over time -------------------------------------------------------------------------------------------------
+
+RANKS = ("best", "median", "worst")
+
+
+def ranked_members(run: Run) -> dict[str, int]:
+    """Return the places of the best, median and worst member by the final divergence with an off-mode bin.
+
+    A diverged member has no divergence and is worst.
+    """
+    score = trace.last(run.trace, "kl_off_mode").replace([np.inf, -np.inf], np.nan)
+    order = score.sort_values(na_position="last", kind="stable").index
+    return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
+
+
+def frame_samples(run: Run, n_moments: int = 6, n_points: int = 256) -> pd.DataFrame:
+    """Return points of three members at some moments, and the true modes: seed, step, kind, x, y.
+
+    Moments are closer together early on, where most happens: the quadratic sequence from first to last.
+    """
+    moments = run.samples["moments"]
+    part = np.linspace(0, 1, n_moments) ** 2
+    chosen = sorted({int(round(p * (len(moments) - 1))) for p in part})
+    frames = []
+    for rank, place in ranked_members(run).items():
+        seed = f"{rank}: seed {run.experiment.members()[place].seed}"
+        for i in chosen:
+            points = run.samples["generated"][place, i, :n_points]
+            clouds = {"mode": run.samples["modes"], "sample": points}
+            for kind, cloud in clouds.items():
+                columns = {"seed": seed, "step": f"step {moments[i]}", "kind": kind, "x": cloud[:, 0], "y": cloud[:, 1]}
+                frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True).round({"x": 3, "y": 3})
+
+
+def draw_samples(frame: pd.DataFrame, ax: Axes, *, colour: str) -> Axes:
+    """True modes as open circles, samples as dots; points outside the frame are counted in the corner."""
+    modes, samples = frame[frame["kind"] == "mode"], frame[frame["kind"] == "sample"]
+    reach = 1.35 * float(modes[["x", "y"]].abs().max().max()) + 0.2
+    ax.scatter(modes["x"], modes["y"], s=38, facecolors="none", edgecolors=plt.rcParams["text.color"], linewidths=0.7)
+    ax.scatter(samples["x"], samples["y"], s=3, color=colour, alpha=0.7, linewidths=0, rasterized=True)
+    outside = ~((samples["x"].abs() <= reach) & (samples["y"].abs() <= reach))
+    if outside.any():
+        ax.text(0.97, 0.04, f"{outside.mean():.0%} outside", transform=ax.transAxes, ha="right", fontsize=7)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], xlabel="", ylabel="")
+    return ax
+
+
+# --- curves with every seed visible --------------------------------------------------------------------------------------
+
+
+def frame_curves(runs: Sequence[Run], name: str, index: str = "") -> pd.DataFrame:
+    """Return one quantity of several runs over steps: variant, seed, step, value."""
+    parts = []
+    for run in runs:
+        rows = trace.select(run.trace, name, index)[["seed", "step", "value"]]
+        parts.append(rows.assign(variant=run.experiment.subject))
+    return pd.concat(parts, ignore_index=True)[["variant", "seed", "step", "value"]]
+
+
+def draw_curves(
+    frame: pd.DataFrame, ax: Axes, *, colours: Colours, label: str, unit: str = "step", log: bool = False,
+    reference: float | None = None, from_zero: bool = True,
+) -> Axes:  # fmt: skip
+    """A thin line for each seed and a thick one for their median; dotted, what a perfect generator would have."""
+    for variant, part in frame.groupby("variant", sort=False):
+        table = part.pivot(index="step", columns="seed", values="value")
+        colour = colours[str(variant)]
+        ax.plot(table.index, table.to_numpy(), color=colour, alpha=0.35, linewidth=0.8)
+        ax.plot(table.index, table.median(axis=1), color=colour, linewidth=2.2)
+    if reference is not None:
+        ax.axhline(reference, color=plt.rcParams["text.color"], linestyle=":", linewidth=1)
+    if log:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    elif from_zero:
+        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+    ax.set_xlabel(unit)
+    ax.set_ylabel(label)
+    return ax
+
+
+# --- classifiers -------------------------------------------------------------------------------------------------------
+
+
+def frame_confusion(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return mean test images over seeds by true and predicted class: classifier, true, predicted, images."""
+    parts = []
+    for run in runs:
+        rows = trace.select(run.trace, "confusion")
+        mean = rows.groupby("index", sort=False)["value"].mean().reset_index(name="images")
+        mean[["true", "predicted"]] = mean["index"].str.split(",", expand=True).astype(int)
+        parts.append(mean.assign(classifier=run.experiment.subject))
+    return pd.concat(parts, ignore_index=True)[["classifier", "true", "predicted", "images"]]
+
+
+def draw_confusion(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Mistakes only: the diagonal is left empty, so that the colours speak of what is confused."""
+    table = frame.pivot(index="true", columns="predicted", values="images")
+    mistakes = table.where(~np.eye(len(table), dtype=bool))
+    sns.heatmap(
+        mistakes, ax=ax, cmap="rocket_r", vmin=0, annot=True, fmt=".2g", annot_kws={"size": 7}, cbar=False, square=True,
+        linewidths=0.5, linecolor=plt.rcParams["grid.color"],
+    )  # fmt: skip
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.tick_params(length=0)
+    ax.grid(False)
+    return ax
+
+
+def frame_hardest(run: Run, n: int = 12) -> pd.DataFrame:
+    """Return the hardest test images pixel by pixel: digit, x, y, pixel; `digit` says what it is and was taken for."""
+    parts = []
+    for i, pixels in enumerate(run.samples["hardest"][:n]):
+        label = int(run.samples["hardest_labels"][i])
+        said = run.samples["hardest_predicted"][i]
+        said = said[said >= 0]
+        guess, votes = np.unique(said, return_counts=True)
+        most = int(guess[votes.argmax()])
+        y, x = np.indices(pixels.shape)
+        text = f"{label}, read {most} ({votes.max()}/{len(said)})"
+        columns = {"digit": f"#{i + 1}: {text}", "x": x.ravel(), "y": y.ravel(), "pixel": pixels.ravel()}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_hardest(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """One digit, dark on light in any theme, as on paper."""
+    ax.imshow(frame.pivot(index="y", columns="x", values="pixel"), cmap="gray_r", vmin=0, vmax=255)
+    ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+    ax.grid(False)
+    return ax

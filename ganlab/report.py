@@ -1,0 +1,194 @@
+"""Pages, and pages -> one self-contained HTML file that needs no network, reads on a phone, in the dark and in print.
+
+A `Page` is a title and blocks. What goes on a page is composed in `pages.py`; the look is in `report.html.jinja`.
+Every figure is drawn for light and dark, has a text alternative, and carries its data for download.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import os
+import shlex
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+import matplotlib
+
+matplotlib.use("Agg")  # a report is written without a screen
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from ganlab import __version__
+from ganlab.experiment import Run
+from ganlab.plots import THEMES, theme
+from ganlab.registry import InputError
+
+PLAIN_BYTES = 60_000
+"""Data up to this size are attached as CSV, larger ones as CSV in gzip, to keep the file small."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell with a tone (a verdict's, or none), a second line, and a colour swatch if wanted."""
+
+    text: str
+    tone: str = ""
+    note: str = ""
+    swatch: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph, or a list when there are several."""
+
+    paragraphs: Sequence[str]
+    kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells; the first column is the rows' heading."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell | str]]
+    caption: str = ""
+    kind: Literal["table"] = "table"
+
+    def cells(self) -> list[list[Cell]]:
+        """Return all cells as `Cell`."""
+        return [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure: the question, a function that draws it, the answer in words, and its data.
+
+    Parameters
+    ----------
+    title
+        The question it answers.
+    draw
+        Called once for each theme; returns a matplotlib figure.
+    alt
+        What it shows, for who cannot see it.
+    """
+
+    title: str
+    draw: Callable[[], Drawing]
+    frame: pd.DataFrame
+    alt: str
+    caption: str = ""
+    folded: bool = False
+    kind: Literal["figure"] = "figure"
+
+
+Block = Text | Table | Figure
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with blocks under it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A study: its title, the answer in one sentence, and its sections."""
+
+    name: str
+    title: str
+    answer: str
+    sections: Sequence[Section] = field(default_factory=tuple)
+
+
+def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
+    """Write one HTML file about these runs and return its path.
+
+    Example
+    -------
+    >>> import ganlab, tempfile
+    >>> run = ganlab.run("nsgan", "ring8", seeds=2, steps=10, hidden=(8,), batch=16)
+    >>> report(run, tempfile.mkdtemp() + "/report.html").name
+    'report.html'
+    """
+    from ganlab.pages import pages_of
+
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    if not runs:
+        raise InputError("a report needs at least one run; `ganlab list runs` shows what is stored")
+    return write(pages_of(runs), path)
+
+
+def write(pages: Sequence[Page], path: str | Path, command: Sequence[str] | None = None) -> Path:
+    """Render pages into one HTML file, written aside and renamed, and return its path.
+
+    Raises InputError when the file cannot be written.
+    """
+    text = render(pages, shlex.join(command if command is not None else ["python", *sys.argv]))
+    target = Path(path)
+    aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, target)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the report to {str(target)!r}: {error.strerror or error}; choose another path"
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True) if aside.parent.is_dir() else None
+    return target
+
+
+def render(pages: Sequence[Page], command: str) -> str:
+    """Return the HTML of the pages."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"picture": _picture, "attachment": _attachment, "themes": THEMES}
+    template = environment.from_string((resources.files("ganlab") / "report.html.jinja").read_text(encoding="utf-8"))
+    return template.render(pages=pages, command=command, version=__version__)
+
+
+def _picture(figure: Figure) -> dict[str, Any]:
+    """Return the figure drawn for each theme as data URIs, and its size in CSS pixels."""
+    drawn: dict[str, Any] = {}
+    for name in THEMES:
+        with plt.rc_context(theme(name)):  # type: ignore[arg-type]
+            drawing = figure.draw()
+            buffer = io.BytesIO()
+            drawing.savefig(
+                buffer,
+                format="webp",
+                dpi=150,
+                bbox_inches="tight",
+                pad_inches=0.06,
+                pil_kwargs={"quality": 78, "method": 4},
+            )
+            plt.close(drawing)
+        drawn[name] = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    from PIL import Image  # comes with matplotlib
+
+    with Image.open(io.BytesIO(buffer.getvalue())) as image:
+        drawn["width"], drawn["height"] = round(image.width / 1.5), round(image.height / 1.5)
+    return drawn
+
+
+def _attachment(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the data of a figure as a data URI, and the ending of its file name."""
+    text = frame.to_csv(index=False, float_format="%.6g").encode()
+    if len(text) <= PLAIN_BYTES:
+        return {"uri": "data:text/csv;base64," + base64.b64encode(text).decode(), "ending": "csv"}
+    packed = gzip.compress(text, mtime=0)
+    return {"uri": "data:application/gzip;base64," + base64.b64encode(packed).decode(), "ending": "csv.gz"}

@@ -1,0 +1,14 @@
+"""The page of the mode collapse study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ganlab.experiment import Run
+from ganlab.pages import gan_page
+from ganlab.report import Page
+
+
+def page(runs: Sequence[Run]) -> Page:
+    """Return the page of these runs."""
+    return gan_page(runs)

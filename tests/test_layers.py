@@ -1,0 +1,122 @@
+"""Imports point one way, reading results needs no torch, and few modules touch the disk: read off the import statements."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "ganlab"
+
+LAYERS = [
+    {"registry"},
+    {"experiment", "stats", "store", "trace"},
+    {"rng"},
+    {"data", "data.images", "data.mixtures"},
+    {"metrics", "nets", "objectives", "optim", "penalties"},
+    {"game"},
+    {"variants"},
+    {"probes", "planning"},
+    {"train"},
+    {"reference", "supervised"},
+    {"diagnoses", "diagnoses.mode_collapse", "sweep"},
+    {"plots"},
+    {"report", "pages", "pages.classifiers", "pages.gans", "pages.shared"},
+    {"cli"},
+]
+"""From the ground up: a module imports from its own layer or lower ones."""
+
+TORCH_FREE = {
+    "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "report",
+    "pages", "pages.classifiers", "pages.gans", "pages.shared", "cli",
+}  # fmt: skip
+TOUCH_DISK = {"store", "report", "cli", "data.images", "experiment"}
+"""`experiment` names a path in `Run.save`, and leaves the writing to the store."""
+
+DISK = {"gzip", "io", "os", "pathlib", "shutil", "tempfile"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"}
+
+
+def imports(module: str, *, top_only: bool = False) -> set[str]:
+    """Return the modules that a module imports, those of ganlab without the package's name and with a leading dot."""
+    found = set()
+    nodes = MODULES[module].body if top_only else list(ast.walk(MODULES[module]))
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} uses a relative import"
+            base = node.module or ""
+            found |= {f"{base}.{alias.name}" if f"{base}.{alias.name}" in known() else base for alias in node.names}
+    return found
+
+
+def known() -> set[str]:
+    return {f"ganlab.{name}" for name in MODULES}
+
+
+def inside(module: str, **options: bool) -> set[str]:
+    return {name.removeprefix("ganlab.") for name in imports(module, **options) if name.startswith("ganlab.")}
+
+
+def layer(module: str) -> int:
+    (found,) = [i for i, names in enumerate(LAYERS) if module in names]
+    return found
+
+
+def test_every_module_has_one_layer() -> None:
+    assert sorted(MODULES) == sorted(name for names in LAYERS for name in names)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_down(module: str) -> None:
+    upward = {name for name in inside(module) if layer(name) > layer(module)}
+    assert not upward, f"{module} imports {upward} from above"
+
+
+@pytest.mark.parametrize("module", sorted(TORCH_FREE))
+def test_reading_results_imports_no_torch(module: str) -> None:
+    outside = {name.partition(".")[0] for name in imports(module)}
+    assert not outside & {"torch", "torchvision"}
+    bound = inside(module, top_only=True) if module in ("cli", "experiment") else inside(module)
+    assert bound <= TORCH_FREE, f"{module} reaches torch through {bound - TORCH_FREE}"
+
+
+def test_reading_a_store_loads_no_torch() -> None:
+    """What the import statements say, said by an interpreter."""
+    code = (
+        "import sys, ganlab, ganlab.cli, ganlab.pages, ganlab.sweep; ganlab.load, ganlab.diagnose, ganlab.report, ganlab.compare;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_few_modules_touch_the_disk(module: str) -> None:
+    """Paths may be passed on and the number of cores asked for; opening files is for the store, reports, images and cli."""
+    if module not in TOUCH_DISK:
+        assert not imports(module) & (DISK - {"os", "pathlib"})
+        calls = {ast.unparse(node.func) for node in ast.walk(MODULES[module]) if isinstance(node, ast.Call)}
+        assert not {c for c in calls if c == "open" or c.endswith((".write_text", ".read_text", ".write_bytes", ".to_csv"))}
+
+
+def test_nothing_unpickles() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text()
+        for forbidden in ("import pickle", "torch.load(", "allow_pickle=True", "weights_only=False", "eval("):
+            assert forbidden not in text.replace("literal_eval(", "").replace('mode="eval"', ""), (path, forbidden)
+
+
+def test_the_wall_would_be_seen() -> None:
+    """The checks above read real statements: the torch side does import torch."""
+    assert "torch" in imports("train")
+    assert "game" in inside("train")

@@ -1,0 +1,398 @@
+"""A net as a pure function of a vector: equal to its module, mapped like it, and refused by name where it cannot be one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import grad, vmap
+
+from ganlab import nets
+from ganlab.game import Game
+from ganlab.nets import Net
+from ganlab.registry import InputError
+
+F64 = torch.float64
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
+
+
+class Tied(nn.Module):
+    """One matrix used twice, and a constant that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.register_buffer("shift", torch.arange(3.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(torch.tanh(self.first(x))) + self.shift
+
+
+WORLDS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "mlp": (lambda: nets.mlp(3, 2, (5,)), (3,)),
+    "batch norm without running statistics": (
+        lambda: nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6, track_running_stats=False), nn.ReLU(), nn.Linear(6, 2)),
+        (3,),
+    ),
+    "group and layer norm": (
+        lambda: nn.Sequential(nn.Linear(3, 6), nn.GroupNorm(2, 6), nn.LayerNorm(6), nn.Linear(6, 2)),
+        (3,),
+    ),
+    "exact spectral norm": (
+        lambda: nn.Sequential(nets.spectral_norm(nn.Linear(3, 6)), nn.LeakyReLU(0.2), nets.spectral_norm(nn.Linear(6, 1))),
+        (3,),
+    ),
+    "convolutions": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, track_running_stats=False), nn.ReLU(),
+            nn.ConvTranspose2d(3, 2, 3), nn.Flatten(), nn.Linear(2 * 36, 1),
+        ),
+        (1, 6, 6),
+    ),
+    "tied weights and a buffer": (Tied, (3,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_vector_gives_what_its_module_gives(name: str) -> None:
+    make, shape = WORLDS[name]
+    net = Net(make, "generator").to("cpu", F64)
+    vector, x = net.initial(3).double(), normal(7, *shape)
+    module = net.to_module(vector)
+    np.testing.assert_allclose(net.apply(vector, x).numpy(), module(x).detach().numpy(), rtol=1e-13, atol=1e-14)
+    assert torch.equal(nn.utils.parameters_to_vector(module.parameters()), vector)
+    assert sum(net.sizes) == net.n_parameters == len(vector) == sum(p.numel() for p in module.parameters())
+    assert list(net.layers) == [key for key, _ in module.named_parameters()]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_mapped_gradients_are_those_of_backward_member_by_member(name: str) -> None:
+    """Batch norm in training mode and spectral norm among them: 1e-10 for sums in another order."""
+    make, shape = WORLDS[name]
+    net = Net(make, "generator").to("cpu", F64)
+    vectors = torch.stack([net.initial(seed).double() for seed in range(3)])
+    x = normal(3, 7, *shape)
+    mapped = vmap(grad(lambda v, points: net.apply(v, points).square().mean()))(vectors, x)
+    for m in range(3):
+        module = net.to_module(vectors[m])
+        module(x[m]).square().mean().backward()
+        wanted = torch.cat([p.grad.flatten() for p in module.parameters()])
+        np.testing.assert_allclose(mapped[m].numpy(), wanted.numpy(), rtol=1e-10, atol=1e-12)
+    assert mapped.abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_applying_leaves_the_vector_and_the_module_alone(name: str) -> None:
+    make, shape = WORLDS[name]
+    net = Net(make, "generator").to("cpu", F64)
+    vector, before = net.initial(0).double(), {k: v.clone() for k, v in net.module.state_dict().items()}
+    copy = vector.clone()
+    net.apply(vector, normal(7, *shape))
+    assert torch.equal(copy, vector)
+    assert all(torch.equal(v, before[k]) for k, v in net.module.state_dict().items())
+
+
+def test_a_module_made_from_a_vector_does_not_share_its_memory() -> None:
+    net = Net(nets.mlp(3, 2, (4,)), "generator")
+    vector = net.initial(0)
+    module = net.to_module(vector)
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(1)
+    assert torch.equal(vector, net.initial(0))
+
+
+# --- initial weights ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["module", "function"])
+def test_initial_weights_repeat_per_seed_differ_between_seeds_and_roles_and_draw_from_nowhere_else(given: str) -> None:
+    source = nets.mlp(3, 2, (8, 8)) if given == "module" else lambda: nets.mlp(3, 2, (8, 8))
+    net, other_role = Net(source, "generator"), Net(source, "discriminator")
+    torch.manual_seed(123)
+    before = torch.random.get_rng_state()
+    vectors = [net.initial(seed) for seed in (0, 1, 2, 0)]
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(vectors[0], vectors[3])
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert (vectors[a] != vectors[b]).all()
+    assert (vectors[0] != other_role.initial(0)).all()
+    torch.manual_seed(9)
+    assert torch.equal(net.initial(0), vectors[0])
+
+
+def test_a_module_is_initialised_by_its_layers_own_law() -> None:
+    """torch draws a linear layer's weights uniformly within 1 / sqrt(inputs)."""
+    net = Net(nn.Linear(400, 50), "generator")
+    weights = net.initial(0)[:20_000]
+    assert weights.abs().max() <= 1 / 20
+    assert float(weights.std()) == pytest.approx(1 / 20 / 3**0.5, rel=0.03)
+
+
+def test_a_function_keeps_its_own_initialisation() -> None:
+    def make() -> nn.Module:
+        layer = nn.Linear(30, 30, bias=False)
+        nn.init.orthogonal_(layer.weight, gain=0.8)
+        return layer
+
+    for seed in range(2):
+        w = Net(make, "generator").initial(seed).view(30, 30).double()
+        np.testing.assert_allclose((w @ w.T).numpy(), 0.64 * np.eye(30), atol=1e-5)
+
+
+def test_building_a_net_leaves_the_users_module_alone() -> None:
+    mine = nets.mlp(3, 2, (4,))
+    before = [p.detach().clone() for p in mine.parameters()]
+    net = Net(mine, "generator")
+    net.initial(5)
+    assert all(torch.equal(a, b) for a, b in zip(before, mine.parameters(), strict=True))
+
+
+def test_members_of_a_bfloat16_or_float64_module_start_in_float32() -> None:
+    assert Net(nets.mlp(3, 2, (4,)).double(), "generator").initial(0).dtype == torch.float32
+
+
+# --- spectral norm -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(5, 3), nn.Conv2d(2, 4, 3)], ids=lambda x: type(x).__name__)
+def test_spectral_norm_is_the_largest_singular_value(layer: nn.Module) -> None:
+    plain = layer.weight.detach().double().flatten(1).numpy()
+    normed = nets.spectral_norm(layer).double()
+    largest = np.linalg.svd(plain, compute_uv=False)[0]
+    np.testing.assert_allclose(normed.weight.detach().flatten(1).numpy(), plain / largest, rtol=1e-9)
+
+
+def test_spectral_norm_agrees_with_power_iteration_run_to_its_end() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 4).double()
+    twin = nn.Linear(6, 4).double()
+    twin.load_state_dict(layer.state_dict())
+    iterated = nn.utils.parametrizations.spectral_norm(twin, n_power_iterations=500)
+    x = normal(5, 6)
+    exact = nets.spectral_norm(layer)
+    np.testing.assert_allclose(exact(x).detach().numpy(), iterated(x).detach().numpy(), rtol=1e-6)
+    exact(x).square().sum().backward()
+    iterated(x).square().sum().backward()
+    pair = layer.parametrizations.weight.original.grad, twin.parametrizations.weight.original.grad
+    np.testing.assert_allclose(pair[0].numpy(), pair[1].numpy(), rtol=1e-5, atol=1e-8)
+
+
+# --- refusals ----------------------------------------------------------------------------------------------------------
+
+
+class Lonely(nn.Module):
+    """A parameter that no `reset_parameters` knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+class Wandering(nn.Module):
+    """A random buffer: part of the function, but not of the vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.register_buffer("code", torch.randn(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x * self.code)
+
+
+def wide(initialise: Callable[[Tensor], object]) -> nn.Module:
+    net = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 2))
+    initialise(net[0].weight)
+    return net
+
+
+REFUSED: dict[str, tuple[object, str, str]] = {
+    "batch norm": (
+        nn.Sequential(nn.Linear(2, 6), nn.BatchNorm1d(6)),
+        "generator",
+        "layer '1' (BatchNorm1d) of the generator keeps running statistics, which members of one batch cannot share; use "
+        "BatchNorm1d(6, track_running_stats=False) or GroupNorm",
+    ),
+    "batch norm built by a function": (
+        lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)),
+        "discriminator",
+        "layer '1' (BatchNorm2d) of the discriminator keeps running statistics, which members of one batch cannot share; use "
+        "BatchNorm2d(4, track_running_stats=False) or GroupNorm",
+    ),
+    "dropout": (
+        nn.Sequential(nn.Linear(2, 6), nn.Sequential(nn.Dropout(0.3))),
+        "discriminator",
+        "layer '1.0' (Dropout) of the discriminator draws random numbers of its own, so a seed would not repeat; remove it or "
+        "set p=0",
+    ),
+    "old spectral norm": (
+        nn.Sequential(nn.utils.spectral_norm(nn.Linear(2, 6))),
+        "discriminator",
+        "layer '0' (Linear) of the discriminator estimates its norm by power iteration, which is hidden state; use "
+        "ganlab.nets.spectral_norm, which is exact",
+    ),
+    "spectral norm as a parametrisation": (
+        nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(2, 6))),
+        "discriminator",
+        "layer '0.parametrizations.weight.0' (_SpectralNorm) of the discriminator estimates its norm by power iteration, which "
+        "is hidden state; use ganlab.nets.spectral_norm, which is exact",
+    ),
+    "spectral norm as a parametrisation, built by a function": (
+        lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(2, 6))),
+        "discriminator",
+        "layer '0.parametrizations.weight.0' (_SpectralNorm) of the discriminator estimates its norm by power iteration, which "
+        "is hidden state; use ganlab.nets.spectral_norm, which is exact",
+    ),
+    "exact spectral norm as an instance": (
+        nn.Sequential(nets.spectral_norm(nn.Linear(2, 6))),
+        "discriminator",
+        "layer '0' (ParametrizedLinear) of the discriminator cannot be initialised anew for each seed; pass a function that "
+        "builds the net in place of the net",
+    ),
+    "a parameter without a law": (
+        nn.Sequential(nn.Linear(2, 3), Lonely()),
+        "generator",
+        "layer '1' (Lonely) of the generator cannot be initialised anew for each seed; pass a function that builds the net in "
+        "place of the net",
+    ),
+    "weights set by hand, wider": (
+        wide(lambda w: nn.init.normal_(w, std=2.0)),
+        "generator",
+        "parameter '0.weight' of the generator does not look like its layer's own initialisation, which is drawn anew for each "
+        "seed; pass a function that builds and initialises the net in place of the net",
+    ),
+    "weights set by hand, constant": (
+        wide(nn.init.zeros_),
+        "generator",
+        "parameter '0.weight' of the generator does not look like its layer's own initialisation, which is drawn anew for each "
+        "seed; pass a function that builds and initialises the net in place of the net",
+    ),
+    "sigmoid at the end": (
+        nn.Sequential(nn.Linear(2, 1), nn.Sequential(nn.Sigmoid())),
+        "discriminator",
+        "the discriminator ends in a Sigmoid; objectives take logits, so remove that layer",
+    ),
+    "nothing to train": (nn.Sequential(nn.ReLU()), "generator", "the generator has no parameters to train"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_a_pure_function_is_refused_by_name_with_what_to_use(name: str) -> None:
+    source, role, message = REFUSED[name]
+    with pytest.raises(InputError) as caught:
+        Net(source, role)
+    assert str(caught.value) == message
+
+
+def test_game_refuses_as_its_nets_do() -> None:
+    with pytest.raises(InputError, match="of the discriminator keeps running statistics"):
+        Game(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 1)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.BatchNorm1d(64, track_running_stats=False), nn.Dropout(0.0), nn.InstanceNorm1d(64), nn.Sigmoid(), nn.LayerNorm(64)],
+    ids=str,
+)
+def test_what_keeps_no_state_is_not_refused(layer: nn.Module) -> None:
+    """Also a sigmoid inside a discriminator, or at the end of a generator."""
+    Net(nn.Sequential(nn.Linear(2, 64), layer, nn.Linear(64, 1)), "discriminator")
+    Net(nn.Sequential(nn.Linear(2, 64), layer), "generator")
+
+
+@pytest.mark.parametrize("change", [lambda p: p, lambda p: p.add_(0.001 * torch.randn_like(p))], ids=["fresh", "nudged"])
+def test_weights_that_look_like_their_layers_own_are_taken(change: Callable[[Tensor], object]) -> None:
+    net = nets.mlp(2, 2, (64, 64))
+    with torch.no_grad():
+        for p in net.parameters():
+            change(p)
+    assert Net(net, "generator").n_parameters == 2 * 64 + 64 + 64 * 64 + 64 + 64 * 2 + 2
+
+
+class Forgetful(nn.Module):
+    """Resets a part of what it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.randn(2, 6)), nn.Parameter(torch.zeros(6))
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight + self.bias
+
+
+def test_an_instance_that_no_seed_draws_anew_is_refused() -> None:
+    """All members of a population would start from the same numbers."""
+    with pytest.raises(InputError) as caught:
+        Net(nn.Sequential(Forgetful()), "generator")
+    assert str(caught.value) == (
+        "parameter '0.weight' of the generator is the same for all seeds, because its layer does not initialise it anew; "
+        "pass a function that builds the net in place of the net"
+    )
+
+
+def test_an_instance_that_cannot_be_copied_is_refused() -> None:
+    """torch's older weight norm keeps a tensor with a history, and resets what is computed from the trained ones."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own: it has a newer weight norm
+        net = nn.Sequential(nn.utils.weight_norm(nn.Linear(2, 6)))
+    with pytest.raises(InputError, match=r"the generator cannot be copied for each seed \(.*pass a function that builds"):
+        Net(net, "generator")
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(64, 1), nn.PReLU(), nn.BatchNorm1d(64, track_running_stats=False)], ids=str)
+def test_an_instance_whose_parameters_are_single_numbers_or_constants_is_taken(layer: nn.Module) -> None:
+    """A discriminator ends in one logit, whose bias is one random number."""
+    assert Net(nn.Sequential(nn.Linear(2, 64), layer), "discriminator").n_parameters > 192
+
+
+def test_a_random_buffer_is_refused_when_members_are_made() -> None:
+    with pytest.raises(InputError, match="buffer 'code' of the generator differs between seeds; make it a parameter"):
+        Net(Wandering, "generator").initial(1)
+
+
+@pytest.mark.parametrize("source", [lambda: 3, lambda: None], ids=["3", "None"])
+def test_a_function_that_builds_no_module_is_refused(source: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"the generator must be an nn.Module or a function that returns one; got (3|None)"):
+        Net(source, "generator")
+
+
+# --- games -------------------------------------------------------------------------------------------------------------
+
+
+def test_latent_size_is_read_off_the_first_linear_layer_or_asked_for() -> None:
+    d = nn.Linear(2, 1)
+    assert Game(nets.mlp(7, 2), d).latent == 7
+    assert Game(nets.mlp(7, 2), d, latent=5).latent == 5
+    with pytest.raises(InputError, match="the latent size cannot be read off the generator's first layer; pass latent="):
+        Game(nn.Sequential(nn.Unflatten(1, (4, 1, 1)), nn.ConvTranspose2d(4, 1, 3), nn.Flatten()), d)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": "hing"}, "unknown objective 'hing'; did you mean 'hinge'"),
+        ({"update": "alternate"}, "unknown update rule 'alternate'; did you mean 'alternating'"),
+        ({"optimizer": "adan"}, "unknown optimizer 'adan'; did you mean 'adam'"),
+        ({"penalties": {"r3": 1.0}}, "unknown penalty 'r3'; did you mean"),
+        ({"n_critic": 0}, "n_critic must be at least 1"),
+        ({"n_critic": 2, "update": "simultaneous"}, "n_critic must be at least 1, and 1 for simultaneous updates; got 2"),
+    ],
+)
+def test_games_that_cannot_be_played_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Game(nn.Linear(3, 2), nn.Linear(2, 1), **settings)
