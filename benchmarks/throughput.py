@@ -22,14 +22,16 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import mode_collapse
 from ganlab import reference
-from ganlab.train import BLOCK, build, plan, train
+from ganlab.planning import build, plan
+from ganlab.train import BLOCK, train
 
 NETS: dict[str, dict[str, Any]] = {
-    "study": {"hidden": (64, 64), "batch": 128},
+    "study": mode_collapse.NETS,
     "large": {"hidden": (128, 128), "batch": 256},
 }
-"""The quick study's nets, and those of the larger profiles."""
+"""Those of the mode collapse study, and the usual size in the literature."""
 
 VARIANTS = ("nsgan", "r1gan", "wgan_gp")
 STEPS = 4 * BLOCK
@@ -80,9 +82,7 @@ def measure(settings: Throughput, variant: str, pool: ProcessPoolExecutor) -> di
         f"plain loop, {cores} threads": lambda: plain_member_steps(variant, nets, cores),
         f"plain loops side by side, {cores} processes": lambda: _together(pool, plain_member_steps, variant, nets),
         f"mapped, {members} members, {cores} threads": lambda: mapped_member_steps(variant, nets, members, cores),
-        f"mapped, {cores} processes of {members} members": lambda: _together(
-            pool, mapped_member_steps, variant, nets, members
-        ),
+        f"mapped, {cores} processes of {members} members": lambda: _together(pool, mapped_member_steps, variant, nets, members),
     }
     rounds = [{name: run() for name, run in candidates.items()} for _ in range(settings.rounds + 1)][1:]
     return {name: [r[name] for r in rounds] for name in candidates}
@@ -95,9 +95,7 @@ def main(settings: Throughput) -> None:
         for variant in VARIANTS:
             rates = measure(settings, variant, pool)
             base = next(iter(rates.values()))
-            table = Table(
-                title=f"{variant}, {settings.nets} nets {NETS[settings.nets]}", title_justify="left", box=None
-            )
+            table = Table(title=f"{variant}, {settings.nets} nets {NETS[settings.nets]}", title_justify="left", box=None)
             for column in ("candidate", "member-steps/s", "ratio to the plain loop", "rounds"):
                 table.add_column(column)
             for name, values in rates.items():

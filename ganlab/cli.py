@@ -61,6 +61,10 @@ class Run:
     """Print the settings and stop."""
 
 
+OWN_OPTIONS = ("variant", "data", "seeds", "first_seed", "steps", "every")
+"""What `--set` leaves to the options of these names."""
+
+
 @dataclass(frozen=True)
 class List:
     """List what there is, with its source: variants, data, ..., or the runs of a store."""
@@ -186,10 +190,15 @@ def _settings(given: Sequence[str]) -> dict[str, Any]:
         name, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"--set takes name=value, such as lr=1e-3; got {item!r}")
+        name = name.strip()
+        if name in OWN_OPTIONS:
+            raise InputError(f"--set {item}: {name} has an option of its own, --{name.replace('_', '-')}")
+        if name in settings:
+            raise InputError(f"--set gives {name} twice; a list such as {name}=[1,2] trains members for each value")
         try:
-            settings[name.strip()] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            settings[name.strip()] = value
+            settings[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):  # all that it may raise: then it is a word
+            settings[name] = value
     return settings
 
 

@@ -170,7 +170,7 @@ class Run:
 
 def schedule(seeds: int | Sequence[int], steps: int, every: int | None) -> tuple[tuple[int, ...], int, int]:
     """Return seeds, steps and cadence, resolved. Raises InputError for what is not a count, or seeds given twice."""
-    members = tuple(range(seeds) if isinstance(seeds, int) else seeds if isinstance(seeds, Sequence) else ())
+    members = tuple(range(seeds) if type(seeds) is int else seeds if isinstance(seeds, Sequence) else ())
     if not members or len(set(members)) < len(members) or any(not isinstance(s, int) or s < 0 for s in members):
         raise InputError(f"seeds must be a count of at least 1, or different integers of at least 0; got {seeds!r}")
     at_least("steps", steps)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value
 
+from ganlab.experiment import number_values
 from ganlab.nets import Net
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import OPTIMIZERS, Memory, Numbers
@@ -104,11 +105,13 @@ class Game:
 
     def __post_init__(self) -> None:
         OBJECTIVES.entry(self.objective), UPDATES.entry(self.update), OPTIMIZERS.entry(self.optimizer)
-        for name in self.penalties:
+        if not isinstance(self.penalties, Mapping):
+            raise InputError(f"penalties must be weights by name, such as {{'r1': 10.0}}; got {self.penalties!r}")
+        for name, weight in self.penalties.items():
             if name not in PENALTIES and name not in CONSTRAINTS:
                 raise InputError(unknown("penalty", name, [*PENALTIES, *CONSTRAINTS]))
-        if self.n_critic < 1 or (self.update == "simultaneous" and self.n_critic != 1):
-            raise InputError(f"n_critic must be at least 1, and 1 for simultaneous updates; got {self.n_critic}")
+            number_values(name, weight)
+        check_turns(self.update, self.n_critic)
         nets = Net(self.generator, "generator"), Net(self.discriminator, "discriminator")
         object.__setattr__(self, "nets", nets)
         if self.latent is None:
@@ -154,6 +157,13 @@ class Game:
             self.judge(psi, real) if OBJECTIVES.entry(self.objective).facts["pairs"] else torch.zeros_like(logits)
         )
         return OBJECTIVES[self.objective](real_logits, logits).generator
+
+
+def check_turns(update: str, n_critic: int) -> None:
+    """Raise InputError unless this update rule can give the discriminator that many updates a step."""
+    counts = isinstance(n_critic, int) and not isinstance(n_critic, bool)
+    if not counts or n_critic < 1 or (update == "simultaneous" and n_critic != 1):
+        raise InputError(f"n_critic must be at least 1, and 1 for simultaneous updates; got {n_critic!r}")
 
 
 def initial(game: Game, seed: int) -> State:

@@ -106,12 +106,17 @@ class Net:
     def __init__(self, module: nn.Module | Callable[[], nn.Module], role: str) -> None:
         self.role = role
         self._source = module
+        if not callable(module):
+            raise InputError(f"the {role} must be an nn.Module or a function that returns one; got {module!r}")
         if isinstance(module, nn.Module):
             _refuse_hidden_state(module, role)
         self.module = self.build(0)
         _refuse_hidden_state(self.module, role)
+        other = self.build(1)
         if isinstance(module, nn.Module):
-            _refuse_lost_initialisation(module, self.module, self.build(1), role)
+            _refuse_lost_initialisation(module, self.module, other, role)
+        elif other is self.module:
+            raise InputError(f"the function for the {role} returns the same net each time; build the net inside the function")
         if role == "discriminator" and isinstance(_last_layer(self.module), nn.Sigmoid):
             raise InputError("the discriminator ends in a Sigmoid; objectives take logits, so remove that layer")
         parameters = dict(self.module.named_parameters())

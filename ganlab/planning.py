@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganlab import data as distributions
 from ganlab.experiment import Experiment, at_least, number_values, schedule
-from ganlab.game import UPDATES, Game
+from ganlab.game import UPDATES, Game, check_turns
 from ganlab.nets import ACTIVATIONS, mlp
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import OPTIMIZERS
@@ -117,12 +117,13 @@ def _check_structure(structure: Mapping[str, Any]) -> None:
     OBJECTIVES.entry(structure["objective"]), UPDATES.entry(structure["update"]), OPTIMIZERS.entry(structure["optimizer"])
     for name in ("batch", "latent", "n_critic", "evaluation"):
         at_least(name, structure[name], 2 if name in ("batch", "evaluation") else 1)
+    check_turns(structure["update"], structure["n_critic"])
     hidden = structure.get("hidden", (1,))
     if not isinstance(hidden, list | tuple) or not hidden:
         raise InputError(f"hidden must be a list of layer widths, such as (128, 128); got {hidden!r}")
     for width in hidden:
         at_least("each hidden width", width)
-    if structure.get("activation", "relu") not in ACTIVATIONS:
+    if str(structure.get("activation", "relu")) not in ACTIVATIONS:
         raise InputError(unknown("activation", structure["activation"], ACTIVATIONS))
 
 

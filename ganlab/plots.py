@@ -20,11 +20,8 @@ from ganlab import stats, trace
 from ganlab.diagnoses import Diagnosis
 from ganlab.experiment import Run
 
-THEMES: dict[str, dict[str, Any]] = {
-    "light": {"ink": "#24292f", "faint": "#d0d7de", "paper": "#ffffff"},
-    "dark": {"ink": "#e6edf3", "faint": "#3d444d", "paper": "#0d1117"},
-}
-"""Colours of text, grid and ground; the page's own, see report.html.jinja."""
+INK, FAINT = "#24292f", "#d0d7de"
+"""Colours of text and grid; the page's own, see report.html.jinja, which inverts figures in the dark."""
 
 Draw = Callable[[pd.DataFrame, Axes], Axes]
 Colours = Mapping[str, str]
@@ -38,15 +35,13 @@ def palette(names: Iterable[str]) -> dict[str, str]:
     return {name: colours[i % len(colours)] for i, name in enumerate(distinct)}
 
 
-def theme(name: str) -> dict[str, Any]:
-    """Return matplotlib's settings for "light" or "dark"."""
-    t = THEMES[name]
+def style() -> dict[str, Any]:
+    """Return matplotlib's settings for a figure on a page: dark on white, and no formulas read into names."""
     return {
         **sns.axes_style("ticks"),
-        "figure.facecolor": t["paper"], "axes.facecolor": t["paper"], "savefig.facecolor": t["paper"],
-        "text.color": t["ink"], "axes.labelcolor": t["ink"], "axes.edgecolor": t["faint"],
-        "xtick.color": t["ink"], "ytick.color": t["ink"], "grid.color": t["faint"], "axes.titlesize": 10,
-        "axes.grid": True, "grid.alpha": 0.5, "axes.spines.top": False, "axes.spines.right": False,
+        "figure.facecolor": "white", "axes.facecolor": "white", "savefig.facecolor": "white", "text.color": INK,
+        "axes.labelcolor": INK, "axes.edgecolor": FAINT, "xtick.color": INK, "ytick.color": INK, "grid.color": FAINT,
+        "axes.titlesize": 10, "axes.grid": True, "grid.alpha": 0.5, "axes.spines.top": False, "axes.spines.right": False,
         "legend.frameon": False, "text.parse_math": False, "font.family": "DejaVu Sans", "font.size": 9,
     }  # fmt: skip
 
@@ -72,6 +67,8 @@ def grid(
         inner = ax.get_subplotspec()
         if inner is not None and not inner.is_first_col():
             ax.set_ylabel("")
+    if equal:  # panels without tick labels may stand close
+        facets.figure.subplots_adjust(hspace=0.06, wspace=0.06)
     return facets.figure
 
 
@@ -151,6 +148,7 @@ def draw_samples(frame: pd.DataFrame, ax: Axes, *, colour: str) -> Axes:
     if outside.any():
         ax.text(0.97, 0.04, f"{outside.mean():.0%} outside", transform=ax.transAxes, ha="right", fontsize=7)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], xlabel="", ylabel="")
+    ax.spines[:].set_visible(True)
     return ax
 
 
@@ -182,7 +180,7 @@ def draw_curves(
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     elif from_zero:
-        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+        ax.axhline(0.0, linewidth=0)  # takes part in the common scale, and is not seen
     ax.set_xlabel(unit)
     ax.set_ylabel(label)
     return ax

@@ -68,7 +68,7 @@ class Registry(Mapping[str, Thing]):
 
     def entry(self, name: str) -> Entry[Thing]:
         """Return the entry of that name. Raises InputError with the nearest match when there is none."""
-        if name not in self._entries:
+        if name not in self:
             raise InputError(unknown(self.kind, name, self._entries))
         return self._entries[name]
 
@@ -86,7 +86,7 @@ class Registry(Mapping[str, Thing]):
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and name in self._entries
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

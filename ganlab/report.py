@@ -1,7 +1,7 @@
 """Pages, and pages -> one self-contained HTML file that needs no network, reads on a phone, in the dark and in print.
 
 A `Page` is a title and blocks. What goes on a page is composed in `pages.py`; the look is in `report.html.jinja`.
-Every figure is drawn for light and dark, has a text alternative, and carries its data for download.
+Every figure has a text alternative and carries its data for download.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ matplotlib.use("Agg")  # a report is written without a screen
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
+from PIL import Image  # comes with matplotlib
 
 from ganlab import __version__
 from ganlab.experiment import Run
-from ganlab.plots import THEMES, theme
+from ganlab.plots import style
 from ganlab.registry import InputError
 
-PLAIN_BYTES = 60_000
+PLAIN_BYTES = 30_000
 """Data up to this size are attached as CSV, larger ones as CSV in gzip, to keep the file small."""
 
 
@@ -63,6 +64,7 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[Cell | str]]
     caption: str = ""
+    folded: bool = False
     kind: Literal["table"] = "table"
 
     def cells(self) -> list[list[Cell]]:
@@ -79,7 +81,7 @@ class Figure:
     title
         The question it answers.
     draw
-        Called once for each theme; returns a matplotlib figure.
+        Returns a matplotlib figure.
     alt
         What it shows, for who cannot see it.
     """
@@ -156,33 +158,23 @@ def write(pages: Sequence[Page], path: str | Path, command: Sequence[str] | None
 def render(pages: Sequence[Page], command: str) -> str:
     """Return the HTML of the pages."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"picture": _picture, "attachment": _attachment, "themes": THEMES}
+    environment.globals |= {"picture": _picture, "attachment": _attachment}
     template = environment.from_string((resources.files("ganlab") / "report.html.jinja").read_text(encoding="utf-8"))
     return template.render(pages=pages, command=command, version=__version__)
 
 
 def _picture(figure: Figure) -> dict[str, Any]:
-    """Return the figure drawn for each theme as data URIs, and its size in CSS pixels."""
-    drawn: dict[str, Any] = {}
-    for name in THEMES:
-        with plt.rc_context(theme(name)):  # type: ignore[arg-type]
-            drawing = figure.draw()
-            buffer = io.BytesIO()
-            drawing.savefig(
-                buffer,
-                format="webp",
-                dpi=150,
-                bbox_inches="tight",
-                pad_inches=0.06,
-                pil_kwargs={"quality": 78, "method": 4},
-            )
-            plt.close(drawing)
-        drawn[name] = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-    from PIL import Image  # comes with matplotlib
-
+    """Return the figure as a data URI, and its size in CSS pixels."""
+    with plt.rc_context(style()):  # type: ignore[arg-type]
+        drawing = figure.draw()
+        buffer = io.BytesIO()
+        quality = {"quality": 75, "method": 4}
+        drawing.savefig(buffer, format="webp", dpi=150, bbox_inches="tight", pad_inches=0.06, pil_kwargs=quality)
+        plt.close(drawing)
     with Image.open(io.BytesIO(buffer.getvalue())) as image:
-        drawn["width"], drawn["height"] = round(image.width / 1.5), round(image.height / 1.5)
-    return drawn
+        width, height = (round(pixels / 1.5) for pixels in image.size)
+    uri = "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return {"uri": uri, "width": width, "height": height}
 
 
 def _attachment(frame: pd.DataFrame) -> dict[str, str]:

@@ -131,7 +131,9 @@ class Store:
         return None
 
     def remove(self, name: str) -> None:
-        """Delete a run."""
+        """Delete a run. Raises InputError when there is none of that name."""
+        if name not in self.ids():
+            raise InputError(f"there is no run {name!r} in {str(self.path)!r}")
         shutil.rmtree(self.path / name)
 
 

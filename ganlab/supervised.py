@@ -27,6 +27,7 @@ from ganlab import rng, trace
 from ganlab.data.images import LabelledImages, scaled
 from ganlab.experiment import Experiment, Member, Run, at_least, number_values, outcome, schedule
 from ganlab.nets import NETS
+from ganlab.optim import OPTIMIZERS
 from ganlab.registry import InputError, unknown
 from ganlab.train import Tick, environment
 
@@ -114,7 +115,14 @@ def perform(experiment: Experiment, tick: Tick | None = None) -> Run:
         trace=_tidy(experiment, np.asarray(readings), scores, images),
         outcome=outcome(experiment, faults),
         samples=_hardest(scores, images, len(looks)) if scores else {},
-        environment=environment("cpu", torch.float32, "loop", time.perf_counter() - started),
+        environment=environment("cpu", torch.float32, "loop", time.perf_counter() - started)
+        | {
+            "sources": {
+                experiment.subject: NETS.entry(CLASSIFIERS[experiment.subject]).source,
+                experiment.data: distributions.DATA.entry(experiment.data.partition(":")[0]).source,
+                "adam": OPTIMIZERS.entry("adam").source,
+            }
+        },
     )
 
 

@@ -55,9 +55,9 @@ def sweep(
     store.prepare()
     console = console or Console(stderr=True)
     missing = [e for e in dict.fromkeys(experiments) if not _is_stored(e, store, console)]
+    found = len(set(experiments)) - len(missing)
+    console.print(f"{len(missing)} runs to train, {found} found in {store.path}", highlight=False, markup=False)
     if missing:
-        found = len(experiments) - len(missing)
-        console.print(f"{len(missing)} runs to train, {found} found in {store.path}", highlight=False, markup=False)
         workers = min(workers or os.cpu_count() or 1, len(missing))
         missing.sort(key=_cost, reverse=True)  # the longest first, so that no core waits at the end
         with _progress(console) as progress:
@@ -113,7 +113,7 @@ def _in_processes(
 ) -> None:
     context = multiprocessing.get_context("spawn")
     ticks = context.Queue()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (ticks, max(1, (os.cpu_count() or 1) // workers)))
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (ticks, os.getpid(), max(1, (os.cpu_count() or 1) // workers)))
     try:
         waiting: dict[Future[None], Experiment] = {
             pool.submit(_work, e, store.path, _cost(e) / e.steps): e for e in experiments
@@ -140,11 +140,11 @@ def _in_processes(
         raise
 
 
-def _start_worker(ticks: Any, threads: int) -> None:
+def _start_worker(ticks: Any, parent: int, threads: int) -> None:
     global _ticks
     _ticks = ticks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C ends
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     importlib.import_module("torch").set_num_threads(threads)
 

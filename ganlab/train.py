@@ -129,6 +129,7 @@ def train(
     mapped = MAPS[engine]
 
     # initialise: one state a member, from its own streams
+    _check_place(device, dtype)
     place = partial(torch.Tensor.to, device=device, dtype=dtype)
     for net in game.nets:
         net.to(device, dtype)
@@ -347,21 +348,35 @@ def _sources(experiment: Experiment) -> dict[str, str]:
     return {name: registry.entry(name).source for registry, name in parts if name in registry}
 
 
+def _check_place(device: str, dtype: torch.dtype) -> None:
+    """Raise InputError when there is no such device here, or it cannot hold numbers of this kind."""
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype must be a floating-point type of torch, such as torch.float64; got {dtype!r}")
+    try:
+        torch.zeros(1, dtype=dtype, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:  # whichever torch was built with or without
+        raise InputError(f"cannot compute on device {device!r}: {error}; device='cpu' is always there") from error
+
+
 def _check_shapes(game: Game, data: Any) -> None:
-    """Raise InputError when the nets do not fit the data or each other, before any training."""
+    """Raise InputError when the nets do not fit the data or each other, or samples are not of the shape they should have."""
+    real = data.sample(2, rng.stream(0, "evaluation"))
+    if not isinstance(real, Tensor) or tuple(real.shape) != (2, *data.shape):
+        what = tuple(real.shape) if isinstance(real, Tensor) else type(real).__name__
+        raise InputError(f"data {data.name!r} of shape {tuple(data.shape)} must give tensors [n, *shape]; got {what} for n=2")
     generator, discriminator = (net.build(0) for net in game.nets)
     try:
         with torch.no_grad():
             fake = generator(torch.zeros(2, game.latent or 0))
-            if tuple(fake.shape) != (2, *data.shape):
+            if not isinstance(fake, Tensor) or tuple(fake.shape) != (2, *data.shape):
+                what = tuple(fake.shape) if isinstance(fake, Tensor) else type(fake).__name__
                 raise InputError(
-                    f"the generator turns latents (2, {game.latent}) into {tuple(fake.shape)}, but samples of "
+                    f"the generator turns latents (2, {game.latent}) into {what}, but samples of "
                     f"{data.name!r} are (2, {', '.join(map(str, data.shape))}); change its last layer"
                 )
             logits = discriminator(fake)
     except RuntimeError as error:
         raise InputError(f"the nets do not fit latent size {game.latent} and data {tuple(data.shape)}: {error}") from error
-    if logits.numel() != 2:
-        raise InputError(
-            f"the discriminator must give one logit a sample, (2,) or (2, 1) for two samples; got {tuple(logits.shape)}"
-        )
+    if not isinstance(logits, Tensor) or logits.numel() != 2:
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"the discriminator must give one logit a sample, (2,) or (2, 1) for two samples; got {what}")

@@ -44,13 +44,13 @@ class Points:
     """
 
     def __init__(self, points: Tensor, name: str = "") -> None:
-        if not isinstance(points, Tensor) or points.ndim < 2 or not len(points) or not points.is_floating_point():
+        if not isinstance(points, Tensor) or points.ndim < 2 or not points.numel() or not points.is_floating_point():
             what = f"{points.dtype} {tuple(points.shape)}" if isinstance(points, Tensor) else type(points).__name__
             raise InputError(f"data points must be a floating-point tensor [n, *shape]; got {what}")
         if not torch.isfinite(points).all():
             raise InputError(f"data {name!r} has non-finite values; remove them before training")
         digest = hashlib.sha256(points.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
-        self.name, self.points, self.shape = name or f"points-{digest[:12]}", points, tuple(points.shape[1:])
+        self.name, self.points, self.shape = name or f"points-{digest[:12]}", points.detach(), tuple(points.shape[1:])
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         return self.points[torch.randint(len(self.points), (n,), generator=generator)].float()
@@ -99,7 +99,7 @@ def _parse(text: str) -> dict[str, Any]:
         if not isinstance(call, ast.Call) or call.args or len({k.arg for k in call.keywords}) < len(call.keywords):
             raise ValueError("not a list of settings")
         return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:  # all that ast may raise
         raise InputError(
             f"cannot read the data settings {text!r}; write them as in 'ring:modes=12,std=0.1,weights=(2,1,1)'"
         ) from error

@@ -75,9 +75,7 @@ class Diagnoses:
     def frame(self) -> pd.DataFrame:
         """Return one row a diagnosis: code, where, verdict, failures, n, rate, low, high, onset, evidence."""
         names = ("code", "where", "verdict", "failures", "n", "rate", "onset", "evidence")
-        rows = [
-            {name: getattr(d, name) for name in names} | {"low": d.interval[0], "high": d.interval[1]} for d in self
-        ]
+        rows = [{name: getattr(d, name) for name in names} | {"low": d.interval[0], "high": d.interval[1]} for d in self]
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
@@ -127,9 +125,7 @@ def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts
     else:
         estimate = stats.rate(failures, n)
         verdict, rate, interval = stats.claim(failures, n), estimate.estimate, (estimate.low, estimate.high)
-        evidence = (
-            f"{failures} of {n} seeds failed, {rate:.0%} with 95 % interval {interval[0]:.0%} to {interval[1]:.0%}"
-        )
+        evidence = f"{failures} of {n} seeds failed, {rate:.0%} with 95 % interval {interval[0]:.0%} to {interval[1]:.0%}"
         if verdict == "inconclusive":
             evidence += (
                 f"; too few to say whether more or fewer than {stats.TOLERATED_RATE:.0%} fail "
@@ -176,9 +172,7 @@ def compare(a: Run, b: Run) -> pd.DataFrame:
         if all(((run.trace["name"] == name) & (run.trace["index"] == index)).any() for run in (a, b)):
             one, other = (_by_seed(run, trace.last(run.trace, name, index), shared) for run in (a, b))
             difference = stats.paired_difference(one, other)
-            rows.append(
-                (name, one.mean(), other.mean(), difference, np.nan, not difference.low <= 0 <= difference.high)
-            )
+            rows.append((name, one.mean(), other.mean(), difference, np.nan, not difference.low <= 0 <= difference.high))
     return pd.DataFrame(
         [
             {

@@ -27,6 +27,9 @@ SHRUNKEN = 0.25
 DUE = 20
 """Samples every mode must be due before its absence means something."""
 
+NAMED = 12
+"""Lost modes named in the evidence; all of them are in the column `missing`."""
+
 LATE = 0.1
 """The end of the run is this last part of the looks (at least 3 of them); the verdict is that of most of its looks."""
 
@@ -105,7 +108,9 @@ def _begin(late: np.ndarray) -> int:
 def _evidence(lost: np.ndarray, tilt: float, within: float, overall: float) -> str:
     said = []
     if lost.any():
-        said.append(f"{lost.sum()} of {len(lost)} modes lost ({', '.join(str(k) for k in np.flatnonzero(lost))})")
+        names = [str(k) for k in np.flatnonzero(lost)]
+        listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+        said.append(f"{lost.sum()} of {len(lost)} modes lost ({listed})")
     if tilt > TILTED:
         said.append(f"weights off by {tilt:.2f}")
     if within < SHRUNKEN:

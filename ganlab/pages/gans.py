@@ -20,6 +20,9 @@ from ganlab.report import Cell, Figure, Page, Section, Table, Text
 CEILING = 1 - math.exp(-4.5)
 """Share of high-quality samples of a perfect sampler under the default rule, in any dimension."""
 
+POOR = 0.1
+"""Below this share of high quality a generator's samples are poor, whether collapsed or not."""
+
 BASELINE = "nsgan"
 """What other variants are compared with, where it is among them: the GAN that everybody trains."""
 
@@ -55,7 +58,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
             Section("The verdict", [_matrix(runs, found, colours), *_comparisons(by_data, colours)]),
             Section("The evidence: samples against the true modes", evidence),
             Section("The evidence: every seed over time", curves),
-            Section("Every seed that failed", [_failures(runs, found, colours)]),
+            Section("The evidence: every seed that failed", _failures(runs, found, colours)),
             Section("What the words mean", [Text(_definitions(found[0]))]),
             Section("Settings", [settings(runs), Text(environment(runs))]),
             Section("Sources", [Text(sources(runs))]),
@@ -103,8 +106,8 @@ def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colo
         "Share of seeds whose generator collapsed, by variant and data",
         ["variant", *data],
         rows,
-        "Each cell: failed seeds, the rate with its 95 % Wilson interval, the claim that the seeds allow about it, and the "
-        "median over seeds at the last step. A claim is about whether more or fewer than "
+        "Each cell: failed seeds and the claim that they allow about the rate; the rate with its 95 % Wilson interval; medians "
+        "over seeds at the last step. The claim is about whether more or fewer than "
         f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side); to claim fewer "
         f"takes at least {stats.seeds_to_claim_absence()} seeds.",
     )
@@ -117,11 +120,14 @@ def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
     quality = trace.last(run.trace, "high_quality_share", "default")
     n_modes = trace.select(run.trace, "mode_count")["index"].nunique()
     diverged = int((run.outcome["status"] == "diverged").sum())
-    note = f"{d.rate:.0%} [{d.interval[0]:.0%}, {d.interval[1]:.0%}] · {d.verdict} · "
+    note = f"{d.rate:.0%} [{d.interval[0]:.0%}, {d.interval[1]:.0%}]\n"
     note += f"{covered.median():g} of {n_modes} modes, {quality.median():.0%} high quality"
+    poor = int((quality < POOR).sum())
+    if poor:
+        note += f"\n{poor} of {d.n} with poor samples"
     if diverged:
-        note += f" · {diverged} diverged"
-    return Cell(f"{d.failures} of {d.n}", tone=d.verdict, note=note)
+        note += f"\n{diverged} of {d.n} diverged"
+    return Cell(f"{d.failures} of {d.n}: {d.verdict}", tone=d.verdict, note=note)
 
 
 def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[Table]:
@@ -143,13 +149,17 @@ def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[
         tables.append(
             Table(
                 f"Against {BASELINE} on {data}, seed by seed",
-                ["variant", *(q.replace("_", " ") for q in frame.index)],
+                ["variant", *(_QUANTITIES.get(q, q.replace("_", " ")) for q in frame.index)],
                 rows,
                 f"Difference to {BASELINE} on the same {int(frame['n'].iloc[0])} seeds with its 95 % paired interval; for "
-                "rates the exact McNemar test. Not corrected for the number of comparisons.",
+                "rates the exact McNemar test. Divergence: Kullback-Leibler over modes and one bin for samples on none. "
+                "Not corrected for the number of comparisons.",
             )
         )
     return tables
+
+
+_QUANTITIES = {"kl_off_mode": "divergence (nats)"}
 
 
 def _difference(frame: pd.DataFrame, quantity: str) -> Cell:
@@ -258,25 +268,21 @@ def _curves_figure(
     )
 
 
-def _failures(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> Table:
-    rows: list[list[Cell | str]] = []
-    for run, d in zip(runs, found, strict=True):
-        failed = d.members[d.members["verdict"] == "present"]
-        lines = [f"seed {r.seed}, since step {r.onset:g}: {r.evidence}" for r in failed.itertuples()]
-        if lines:
-            rows.append(
-                [
-                    Cell(run.experiment.subject, swatch=colours[run.experiment.subject]),
-                    run.experiment.data,
-                    Cell(lines[0], note=" | ".join(lines[1:])),
-                ]
-            )
-    return Table(
-        "Failing seeds with onset and evidence",
-        ["variant", "data", "what happened"],
-        rows,
-        "Repeat any of them with `ganlab run --seeds` and the seed.",
-    )
+def _failures(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> list[Table]:
+    """Return a table for each data set: variant, seed, onset, evidence, a row per failed seed."""
+    tables = []
+    for data in dict.fromkeys(run.experiment.data for run in runs):
+        rows: list[list[Cell | str]] = []
+        for run, d in zip(runs, found, strict=True):
+            if run.experiment.data == data:
+                for r in d.members[d.members["verdict"] == "present"].to_dict("records"):
+                    name = Cell(run.experiment.subject, swatch=colours[run.experiment.subject])
+                    rows.append([name, str(r["seed"]), f"{r['onset']:g}", r["evidence"]])
+        if rows:
+            header = ["variant", "seed", "since step", "evidence"]
+            caption = "Repeat one of them with `ganlab run --seeds 1 --first-seed SEED` and the settings below."
+            tables.append(Table(f"{len(rows)} failed seeds on {data}", header, rows, caption, folded=True))
+    return tables
 
 
 def _definitions(d: Diagnosis) -> list[str]:
@@ -286,6 +292,8 @@ def _definitions(d: Diagnosis) -> list[str]:
         f"dimensions; a perfect sampler therefore scores {CEILING:.2%}, and more means samples too tight.",
         "Covered: a mode with at least a tenth of the high-quality samples that a perfect sampler of the same size would put "
         "there.",
+        f"Poor samples: fewer than {POOR:.0%} of high quality. Poor is not collapsed: modes are then counted by nearest "
+        "sample, and a generator that spreads over all of them without meeting any is bad, or not trained long enough.",
         "Best, median, worst: by the Kullback-Leibler divergence over modes plus one bin for samples on no mode.",
         f"What might help: {d.advice}",
     ]
