@@ -79,10 +79,10 @@ def measure(settings: Throughput, variant: str, pool: ProcessPoolExecutor) -> di
     """Return each candidate's member-steps per second, round by round."""
     cores, nets, members = os.cpu_count() or 1, settings.nets, settings.members
     candidates: dict[str, Callable[[], float]] = {
-        f"plain loop, {cores} threads": lambda: plain_member_steps(variant, nets, cores),
-        f"plain loops side by side, {cores} processes": lambda: _together(pool, plain_member_steps, variant, nets),
-        f"mapped, {members} members, {cores} threads": lambda: mapped_member_steps(variant, nets, members, cores),
-        f"mapped, {cores} processes of {members} members": lambda: _together(pool, mapped_member_steps, variant, nets, members),
+        "plain loop": lambda: plain_member_steps(variant, nets, cores),
+        "plain loops, one a core": lambda: _together(pool, plain_member_steps, variant, nets),
+        f"mapped, {members} members": lambda: mapped_member_steps(variant, nets, members, cores),
+        f"mapped, {members} members a core": lambda: _together(pool, mapped_member_steps, variant, nets, members),
     }
     rounds = [{name: run() for name, run in candidates.items()} for _ in range(settings.rounds + 1)][1:]
     return {name: [r[name] for r in rounds] for name in candidates}
@@ -95,7 +95,7 @@ def main(settings: Throughput) -> None:
         for variant in VARIANTS:
             rates = measure(settings, variant, pool)
             base = next(iter(rates.values()))
-            table = Table(title=f"{variant}, {settings.nets} nets {NETS[settings.nets]}", title_justify="left", box=None)
+            table = Table(title=f"{variant}, {settings.nets} nets, {os.cpu_count()} cores", title_justify="left", box=None)
             for column in ("candidate", "member-steps/s", "ratio to the plain loop", "rounds"):
                 table.add_column(column)
             for name, values in rates.items():

@@ -135,7 +135,7 @@ def finish(action: Callable[[], int]) -> NoReturn:
     try:
         sys.exit(action())
     except InputError as error:
-        errors.print(f"ganlab: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(_text(f"ganlab: {error}"), soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("stopped; finished runs are kept, and the same command continues", markup=False)
@@ -239,8 +239,8 @@ def _diagnose(command: Diagnose, console: Console) -> int:
     for run in _runs(command.runs, Store(command.store)):
         for d in diagnose(run):
             where = f", {d.where}" if d.where else ""
-            console.print(Text(f"{run.experiment.title}{where}: {d.title.lower()} {d.verdict}", style="bold"))
-            console.print(Text(f"  {d.evidence}"))
+            console.print(_text(f"{run.experiment.title}{where}: {d.title.lower()} {d.verdict}", "bold"))
+            console.print(_text(f"  {d.evidence}"))
             if not d.members.empty:
                 frame = d.members[["seed", "verdict", "onset", "evidence"]]
                 _print(console, frame.assign(onset=frame["onset"].map(lambda x: "" if pd.isna(x) else f"{x:g}")), "")
@@ -271,7 +271,7 @@ def _verify(command: Verify, console: Console) -> int:
     names = store.ids()
     faults = {name: fault for name in names if (fault := store.fault(name))}
     for fault in faults.values():
-        console.print(Text(fault), soft_wrap=True)
+        console.print(_text(fault), soft_wrap=True)
     console.print(
         f"{len(names) - len(faults)} of {len(names)} runs in {command.store} match their checksums",
         markup=False,
@@ -303,14 +303,21 @@ def _plain(value: Any) -> str:
 def _print(console: Console, frame: pd.DataFrame, title: str) -> None:
     """Print a frame: a table on a terminal, tab-separated lines elsewhere."""
     if not console.is_terminal:
-        if title:
-            console.print(Text(f"# {title}"), soft_wrap=True)
-        for row in frame.itertuples(index=False):
-            console.print(Text("\t".join(map(str, row))), soft_wrap=True)
+        lines = [list(frame.columns), *frame.itertuples(index=False)]
+        for line in [[f"# {title}"], *lines] if title else lines:
+            console.file.write("\t".join(str(_text(cell)) for cell in line) + "\n")  # rich would turn tabs into spaces
         return
-    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=_text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for name in frame.columns:
-        table.add_column(Text(str(name)), overflow="fold")
+        table.add_column(_text(name), overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(Text(str(value)) for value in row))
+        table.add_row(*map(_text, row))
     console.print(table)
+
+
+SYMBOLS = {i: 0x2400 + i for i in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+"""Control characters are shown, not obeyed: a stored name must not steer the terminal."""
+
+
+def _text(value: object, style: str = "") -> Text:
+    return Text(str(value).translate(SYMBOLS), style)

@@ -140,19 +140,19 @@ def write(pages: Sequence[Page], path: str | Path, command: Sequence[str] | None
     Raises InputError when the file cannot be written.
     """
     text = render(pages, shlex.join(command if command is not None else ["python", *sys.argv]))
-    target = Path(path)
-    aside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+    target = Path(path).absolute()
+    aside = target.parent / f".report-{uuid.uuid4().hex}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.write_text(text, encoding="utf-8")
         os.replace(aside, target)
     except OSError as error:
         raise InputError(
-            f"cannot write the report to {str(target)!r}: {error.strerror or error}; choose another path"
+            f"cannot write the report to {str(path)!r}: {error.strerror or error}; choose another path"
         ) from error
     finally:
         aside.unlink(missing_ok=True) if aside.parent.is_dir() else None
-    return target
+    return Path(path)
 
 
 def render(pages: Sequence[Page], command: str) -> str:

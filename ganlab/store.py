@@ -180,7 +180,7 @@ def _read(folder: Path) -> dict[str, bytes]:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         sums = manifest["sha256"]
         contents = {name: (folder / name).read_bytes() for name in sums if Path(name).name == name}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptRun(f"the run in {str(folder)!r} cannot be read ({error}); delete the folder and run again") from error
     expected = {"experiment.json", "trace.csv.gz", "outcome.csv", "samples.npz", "environment.json"}
     damaged = [name for name in expected if name not in contents]

@@ -56,7 +56,7 @@ def sweep(
     console = console or Console(stderr=True)
     missing = [e for e in dict.fromkeys(experiments) if not _is_stored(e, store, console)]
     found = len(set(experiments)) - len(missing)
-    console.print(f"{len(missing)} runs to train, {found} found in {store.path}", highlight=False, markup=False)
+    console.print(f"{len(missing)} runs to train, {found} found in {store.path}", highlight=False, markup=False, soft_wrap=True)
     if missing:
         workers = min(workers or os.cpu_count() or 1, len(missing))
         missing.sort(key=_cost, reverse=True)  # the longest first, so that no core waits at the end
@@ -78,7 +78,7 @@ def _is_stored(experiment: Experiment, store: Store, console: Console) -> bool:
         return False
     fault = store.fault(experiment.id)
     if fault:
-        console.print(f"{fault}: it is trained again", highlight=False, markup=False)
+        console.print(f"{fault}: it is trained again", highlight=False, markup=False, soft_wrap=True)
         store.remove(experiment.id)
     return fault is None
 
@@ -172,7 +172,10 @@ def _finished(progress: Progress, task: TaskID, experiment: Experiment, n_done: 
     progress.update(task, runs=n_done)
     total = int(progress.tasks[task].fields["n_runs"])
     console.print(
-        f"[{n_done}/{total}] {experiment.title}, {len(experiment.seeds)} seeds", highlight=False, markup=False
+        f"[{n_done}/{total}] {experiment.title}, {len(experiment.seeds)} seeds",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -193,4 +196,4 @@ def load_good(store: Store, console: Console) -> Iterator[Run]:
         try:
             yield store.load(name)
         except CorruptRun as error:
-            console.print(f"left out: {error}", highlight=False, markup=False)
+            console.print(f"left out: {error}", highlight=False, markup=False, soft_wrap=True)

@@ -108,8 +108,8 @@ def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colo
         rows,
         "Each cell: failed seeds and the claim that they allow about the rate; the rate with its 95 % Wilson interval; medians "
         "over seeds at the last step. The claim is about whether more or fewer than "
-        f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side); to claim fewer "
-        f"takes at least {stats.seeds_to_claim_absence()} seeds.",
+        f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side, which with few seeds is "
+        f"stricter than the interval); to claim fewer takes at least {stats.seeds_to_claim_absence()} seeds.",
     )
 
 
