@@ -11,22 +11,22 @@ nox.options.sessions = ["lint", "tests"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
-def _install(session: nox.Session, *groups: str) -> None:
-    """Install the project as it stands, and the named dependency groups."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
+def _install(session: nox.Session, project: str, *groups: str) -> None:
+    """Install the project as it stands, with an extra if named, and the named dependency groups."""
+    session.install("-e", project, *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples in the documentation; arguments go to pytest."""
-    _install(session, "test")
+    _install(session, ".", "test")
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style (ruff) and types (mypy)."""
-    _install(session, "lint")
+    _install(session, ".", "lint")
     session.run("ruff", "check")
     session.run("mypy")
 
@@ -34,7 +34,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """Train what is missing and write reports/html/index.html; add `-- --profile standard` for more."""
-    _install(session, "bench")
+    _install(session, ".[bench]")
     session.run("python", "-m", "reports.index", *session.posargs)
 
 
@@ -51,14 +51,14 @@ def mnist_baselines(session: nox.Session) -> None:
 
 
 def _study(session: nox.Session, name: str) -> None:
-    _install(session, "bench")
+    _install(session, ".[bench]")
     session.run("python", "-m", "reports.index", name, "--out", f"reports/html/{name}.html", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure throughput in one interleaved run, then record timings with pytest-benchmark."""
-    _install(session, "bench")
+    _install(session, ".[bench]")
     session.run("python", "-m", "benchmarks.throughput", *session.posargs)
     session.run(
         "pytest", "benchmarks", "-o", "python_files=*.py", "--benchmark-only", "--benchmark-columns=median,iqr,rounds"

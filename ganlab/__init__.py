@@ -19,7 +19,7 @@ _PUBLIC = {
     "compare": "diagnoses",
     "diagnose": "diagnoses",
     "load": "store",
-    "report": "report",
+    "report": "pages",
     "run": "train",
 }
 _MODULES = ("data", "metrics", "nets", "reference", "stats")

@@ -259,7 +259,7 @@ def _compare(command: Compare, console: Console) -> int:
 
 
 def _report(command: Report, console: Console) -> int:
-    from ganlab.report import report
+    from ganlab.pages import report
 
     path = report(_runs(command.runs, Store(command.store)), command.out)
     console.print(Text(str(path.resolve())), soft_wrap=True)

@@ -153,9 +153,7 @@ class Game:
         """Return the generator's loss as a function of its samples, a scalar."""
         logits = self.judge(psi, fake)
         # Most objectives ignore the real logits here (a law the tests hold them to), and a pass over real costs a third.
-        real_logits = (
-            self.judge(psi, real) if OBJECTIVES.entry(self.objective).facts["pairs"] else torch.zeros_like(logits)
-        )
+        real_logits = self.judge(psi, real) if OBJECTIVES.entry(self.objective).facts["pairs"] else torch.zeros_like(logits)
         return OBJECTIVES[self.objective](real_logits, logits).generator
 
 
@@ -204,9 +202,7 @@ def simultaneous(game: Game, state: State, batch: Batch, numbers: Numbers) -> tu
     return State(moved_generator, moved_discriminator), StepLosses(d_loss, g_loss)
 
 
-def _move_discriminator(
-    game: Game, player: Player, opponent: Player, batch: Batch, numbers: Numbers
-) -> tuple[Player, Tensor]:
+def _move_discriminator(game: Game, player: Player, opponent: Player, batch: Batch, numbers: Numbers) -> tuple[Player, Tensor]:
     gradient, loss = grad_and_value(game.discriminator_loss)(player.parameters, opponent.parameters, batch, numbers)
     numbers = {**numbers, "lr": numbers["lr_discriminator"]}
     psi, memory = OPTIMIZERS[game.optimizer].update(gradient, player.memory, player.parameters, numbers)
@@ -216,9 +212,7 @@ def _move_discriminator(
     return Player(psi, memory), loss
 
 
-def _move_generator(
-    game: Game, player: Player, opponent: Player, batch: Batch, numbers: Numbers
-) -> tuple[Player, Tensor]:
+def _move_generator(game: Game, player: Player, opponent: Player, batch: Batch, numbers: Numbers) -> tuple[Player, Tensor]:
     gradient, loss = grad_and_value(game.generator_loss)(player.parameters, opponent.parameters, batch)
     theta, memory = OPTIMIZERS[game.optimizer].update(gradient, player.memory, player.parameters, numbers)
     return Player(theta, memory), loss

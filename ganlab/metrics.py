@@ -63,16 +63,24 @@ RULES.add(
     source="ganlab: a tenth of what a perfect sampler puts there",
     summary="Within the region that holds 98.889 % of a mode (3 std in 2-D); a mode needs a tenth of its due.",
 )
-RULES.add("veegan", Rule(lambda d: 3.0, strict=False, minimum=_one),
-          source="Srivastava et al. 2017, VEEGAN; the same in GDPP's code",
-          summary="Within 3 std, inclusive; a mode needs one high-quality sample.")
-RULES.add("pacgan", Rule(lambda d: 3.0, strict=True, minimum=_one),
-          source="Lin et al. 2018, PacGAN, released code",
-          summary="Strictly within 3 std; a mode needs one high-quality sample.")
-RULES.add("tutorial", Rule(lambda d: 2.0, strict=False, counts_nearest=True,
-                           minimum=lambda n, weights: torch.full_like(weights, 20.0)),
-          source="Toutouh 2026, tutorial on co-evolving GANs",
-          summary="High quality within 2 std; a mode needs 20 nearest samples at any distance.")
+RULES.add(
+    "veegan",
+    Rule(lambda d: 3.0, strict=False, minimum=_one),
+    source="Srivastava et al. 2017, VEEGAN; the same in GDPP's code",
+    summary="Within 3 std, inclusive; a mode needs one high-quality sample.",
+)
+RULES.add(
+    "pacgan",
+    Rule(lambda d: 3.0, strict=True, minimum=_one),
+    source="Lin et al. 2018, PacGAN, released code",
+    summary="Strictly within 3 std; a mode needs one high-quality sample.",
+)
+RULES.add(
+    "tutorial",
+    Rule(lambda d: 2.0, strict=False, counts_nearest=True, minimum=lambda n, weights: torch.full_like(weights, 20.0)),
+    source="Toutouh 2026, tutorial on co-evolving GANs",
+    summary="High quality within 2 std; a mode needs 20 nearest samples at any distance.",
+)
 
 
 class ModeCoverage(NamedTuple):

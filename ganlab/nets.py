@@ -40,17 +40,13 @@ def mlp(n_in: int, n_out: int, hidden: Sequence[int] = (128, 128), activation: s
 
 
 @NETS.register(source="the lecture's MLP for MNIST: 784-512-256-10")
-def mlp_classifier(
-    height: int = 28, width: int = 28, hidden: Sequence[int] = (512, 256), n_classes: int = 10
-) -> nn.Module:
+def mlp_classifier(height: int = 28, width: int = 28, hidden: Sequence[int] = (512, 256), n_classes: int = 10) -> nn.Module:
     """A perceptron that reads an image as a list of pixels, `[n, 1, h, w] -> [n, n_classes]`."""
     return nn.Sequential(nn.Flatten(), mlp(height * width, n_classes, hidden))
 
 
 @NETS.register(source="after LeCun et al. 1998 (LeNet-5), with ReLU and max pooling")
-def cnn_classifier(
-    height: int = 28, width: int = 28, channels: Sequence[int] = (16, 32), n_classes: int = 10
-) -> nn.Module:
+def cnn_classifier(height: int = 28, width: int = 28, channels: Sequence[int] = (16, 32), n_classes: int = 10) -> nn.Module:
     """Two convolutions of 5 x 5, each with pooling, and one hidden layer, `[n, 1, h, w] -> [n, n_classes]`."""
     first, second = channels
     return nn.Sequential(  # pooling before ReLU: the same function, with a quarter of the numbers to rectify
@@ -74,7 +70,7 @@ def spectral_norm(layer: nn.Module) -> nn.Module:
     Example
     -------
     >>> layer = spectral_norm(nn.Linear(3, 3))
-    >>> round(float(torch.linalg.matrix_norm(layer.weight, 2)), 5)
+    >>> round(torch.linalg.matrix_norm(layer.weight, 2).item(), 5)
     1.0
 
     Source: Miyato et al. 2018, equation 8.
@@ -176,9 +172,7 @@ class Net:
         module = self.build(seed)
         for name, value in module.named_buffers():
             if not torch.equal(value, self.constants[name].to(value)):
-                raise InputError(
-                    f"buffer {name!r} of the {self.role} differs between seeds; make it a parameter or a constant"
-                )
+                raise InputError(f"buffer {name!r} of the {self.role} differs between seeds; make it a parameter or a constant")
         return torch.cat([p.detach().reshape(-1) for p in module.parameters()])
 
     def unflatten(self, vector: Tensor) -> dict[str, Tensor]:

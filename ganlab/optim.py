@@ -61,9 +61,21 @@ def _adam(gradient: Tensor, memory: Memory, parameters: Tensor, numbers: Numbers
     return parameters - step * mean / (square.sqrt() + numbers["epsilon"] * scale), (mean, square, t)
 
 
-OPTIMIZERS.add("adam", Optimizer(_adam_init, _adam, ("lr", "beta1", "beta2", "epsilon")),
-               source="Kingma and Ba 2015, algorithm 1", summary="Steps of the mean gradient over its root mean square.")
-OPTIMIZERS.add("rmsprop", Optimizer(_rmsprop_init, _rmsprop, ("lr", "decay", "epsilon")),
-               source="Tieleman and Hinton 2012, lecture 6.5", summary="Gradient over its running root mean square.")
-OPTIMIZERS.add("sgd", Optimizer(_sgd_init, _sgd, ("lr", "momentum")),
-               source="Robbins and Monro 1951; Polyak 1964", summary="The gradient itself, with heavy-ball momentum.")
+OPTIMIZERS.add(
+    "adam",
+    Optimizer(_adam_init, _adam, ("lr", "beta1", "beta2", "epsilon")),
+    source="Kingma and Ba 2015, algorithm 1",
+    summary="Steps of the mean gradient over its root mean square.",
+)
+OPTIMIZERS.add(
+    "rmsprop",
+    Optimizer(_rmsprop_init, _rmsprop, ("lr", "decay", "epsilon")),
+    source="Tieleman and Hinton 2012, lecture 6.5",
+    summary="Gradient over its running root mean square.",
+)
+OPTIMIZERS.add(
+    "sgd",
+    Optimizer(_sgd_init, _sgd, ("lr", "momentum")),
+    source="Robbins and Monro 1951; Polyak 1964",
+    summary="The gradient itself, with heavy-ball momentum.",
+)

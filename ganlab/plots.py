@@ -15,6 +15,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ganlab import stats, trace
 from ganlab.diagnoses import Diagnosis
@@ -152,6 +153,19 @@ def draw_samples(frame: pd.DataFrame, ax: Axes, *, colour: str) -> Axes:
     return ax
 
 
+def frame_images(run: Run, n: int = 12) -> pd.DataFrame:
+    """Return generated images at the last moment, pixel by pixel: picture, x, y, pixel (0 to 255); the seeds take turns."""
+    parts = []
+    members = run.experiment.members()
+    for i in range(n):
+        member = members[i % len(members)]
+        pixels = run.samples["generated"][member.place, -1, i // len(members), 0]
+        y, x = np.indices(pixels.shape)
+        columns = {"picture": f"#{i + 1}: seed {member.seed}", "x": x.ravel(), "y": y.ravel()}
+        parts.append(pd.DataFrame(columns | {"pixel": (127.5 * (pixels.ravel() + 1)).round(1)}))
+    return pd.concat(parts, ignore_index=True)
+
+
 # --- curves with every seed visible --------------------------------------------------------------------------------------
 
 
@@ -178,7 +192,8 @@ def draw_curves(
         ax.axhline(reference, color=plt.rcParams["text.color"], linestyle=":", linewidth=1)
     if log:
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")  # the default writes formulas
+        ax.yaxis.set_minor_formatter(NullFormatter())
     elif from_zero:
         ax.axhline(0.0, linewidth=0)  # takes part in the common scale, and is not seen
     ax.set_xlabel(unit)
@@ -230,7 +245,7 @@ def frame_hardest(run: Run, n: int = 12) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def draw_hardest(frame: pd.DataFrame, ax: Axes) -> Axes:
+def draw_image(frame: pd.DataFrame, ax: Axes) -> Axes:
     """One digit, dark on light in any theme, as on paper."""
     ax.imshow(frame.pivot(index="y", columns="x", values="pixel"), cmap="gray_r", vmin=0, vmax=255)
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="")

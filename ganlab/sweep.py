@@ -87,13 +87,7 @@ def _cost(experiment: Experiment) -> int:
     """Return a rough cost in member-updates, for the order of work and the progress bar."""
     updates = int(experiment.settings.get("n_critic", 1)) + 1
     slopes = 2 * len(experiment.settings.get("penalties", ()))
-    return (
-        experiment.steps
-        * updates
-        * (1 + slopes)
-        * len(experiment.members())
-        * (1 if experiment.kind == "gan" else 2000)
-    )
+    return experiment.steps * updates * (1 + slopes) * len(experiment.members()) * (1 if experiment.kind == "gan" else 2000)
 
 
 def _in_turn(

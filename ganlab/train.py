@@ -134,6 +134,7 @@ def train(
     for net in game.nets:
         net.to(device, dtype)
     _check_shapes(game, data)
+    data = data.to(device) if hasattr(data, "to") else data  # images are held where they are used
     batch_size, n_evaluation = experiment.settings["batch"], experiment.settings["evaluation"]
     state: State = tree_map(place, _stack([initial(game, member.seed) for member in members]))
     numbers = {

@@ -47,16 +47,40 @@ _variant("gan", "Goodfellow et al. 2014", "The original game: saturating minimax
 _variant("nsgan", "Goodfellow et al. 2014, section 3", "The GAN everybody trains: non-saturating.", objective="non_saturating")
 _variant("lsgan", "Mao et al. 2017", "Least squares in place of cross-entropy.", objective="least_squares")
 _variant("hinge", "Lim and Ye 2017", "Hinge loss, no constraint on the slope.", objective="hinge")
-_variant("wgan", "Arjovsky, Chintala and Bottou 2017", "Wasserstein critic held by weight clipping; 5 critic updates, RMSProp.",
-         {"weight_clipping": 0.01}, objective="wasserstein", n_critic=5, optimizer="rmsprop", lr=5e-5)
-_variant("wgan_gp", "Gulrajani et al. 2017", "Wasserstein critic held by a gradient penalty (0.1, as in its toy code).",
-         {"gradient_penalty": 0.1}, objective="wasserstein", n_critic=5)
-_variant("dragan", "Kodali et al. 2017", "Non-saturating with a gradient penalty around real samples.",
-         {"dragan": 10.0}, objective="non_saturating")
+_variant(
+    "wgan",
+    "Arjovsky, Chintala and Bottou 2017",
+    "Wasserstein critic held by weight clipping; 5 critic updates, RMSProp.",
+    {"weight_clipping": 0.01},
+    objective="wasserstein",
+    n_critic=5,
+    optimizer="rmsprop",
+    lr=5e-5,
+)
+_variant(
+    "wgan_gp",
+    "Gulrajani et al. 2017",
+    "Wasserstein critic held by a gradient penalty (0.1, as in its toy code).",
+    {"gradient_penalty": 0.1},
+    objective="wasserstein",
+    n_critic=5,
+)
+_variant(
+    "dragan",
+    "Kodali et al. 2017",
+    "Non-saturating with a gradient penalty around real samples.",
+    {"dragan": 10.0},
+    objective="non_saturating",
+)
 _variant("r1gan", "Mescheder, Geiger and Nowozin 2018", "Non-saturating with R1.", {"r1": 10.0}, objective="non_saturating")
 _variant("rpgan", "Jolicoeur-Martineau 2019", "Relativistic pairing, no penalty.", objective="relativistic")
-_variant("rpgan_r1_r2", "Huang et al. 2024 (R3GAN), losses only", "Relativistic pairing with R1 and R2.",
-         {"r1": 1.0, "r2": 1.0}, objective="relativistic")
+_variant(
+    "rpgan_r1_r2",
+    "Huang et al. 2024 (R3GAN), losses only",
+    "Relativistic pairing with R1 and R2.",
+    {"r1": 1.0, "r2": 1.0},
+    objective="relativistic",
+)
 
 
 def recipe(name: str) -> Mapping[str, Any]:

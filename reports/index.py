@@ -20,7 +20,7 @@ import reports.mnist_baselines
 import reports.mode_collapse
 from ganlab.cli import finish
 from ganlab.data.images import mnist
-from ganlab.report import write
+from ganlab.pages.page import write
 from ganlab.store import Store
 from ganlab.sweep import sweep
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ganlab.experiment import Run
 from ganlab.pages import classifier_page
-from ganlab.report import Page
+from ganlab.pages.page import Page
 
 
 def page(runs: Sequence[Run]) -> Page:

@@ -18,7 +18,9 @@ Sampler = Callable[[int, int, torch.Generator], Tensor]
 STEPS = tuple(range(0, 1001, 100))
 
 
-def run_of(sampler: Sampler, n_seeds: int = 8, ring: Mixture | None = None, n: int = 2500, steps: tuple[int, ...] = STEPS) -> Run:
+def run_of(
+    sampler: Sampler, n_seeds: int = 8, ring: Mixture | None = None, n: int = 2500, steps: tuple[int, ...] = STEPS
+) -> Run:
     """Return the run of a generator that would sample like this at each step."""
     ring = ring or data.get("ring8")
     experiment = Experiment("gan", "planted", ring.name, tuple(range(n_seeds)), steps[-1], steps[1] - steps[0])

@@ -212,7 +212,7 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
     out: str, ganlab_: Command, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ganlab.pages.pages_of", lambda _: [])
-    monkeypatch.setattr("ganlab.report.render", lambda *_: "<html>")
+    monkeypatch.setattr("ganlab.pages.page.render", lambda *_: "<html>")
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder").mkdir()
     before = listing(tmp_path)

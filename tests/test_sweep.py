@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -153,25 +152,11 @@ def test_damaged_runs_are_left_out_of_a_reading_and_named(tmp_path: Path) -> Non
     assert chosen[0].id in said.lines()[-1]
 
 
-@pytest.mark.slow
-def test_two_processes_give_what_one_gives_bit_for_bit(tmp_path: Path) -> None:
-    """GANs and a classifier; one thread each, here as there."""
-    chosen = [*planned("nsgan", "wgan_gp"), plan_classifier("mlp", "digits", seeds=1, epochs=1, n_train=256)]
-    said, clock = Said(), "train_images_per_second"
-    in_turn = sweep(chosen, Store(tmp_path / "one"), workers=1, console=said.console)
-    aside = sweep(chosen, Store(tmp_path / "two"), workers=2, console=said.console)
-    assert [run.experiment for run in aside] == chosen
-    assert sorted(line.partition("] ")[2] for line in said.lines()[-3:]) == sorted(
-        f"{e.title}, {len(e.seeds)} seeds" for e in chosen
-    )
-    for one, other in zip(in_turn, aside, strict=True):
-        pd.testing.assert_frame_equal(
-            one.trace[one.trace["name"] != clock], other.trace[other.trace["name"] != clock], check_exact=True
-        )
-    trained_in = {run.environment["threads"] for run in aside}
-    assert trained_in == {max(1, (os.cpu_count() or 1) // 2)}
-    again = sweep(chosen, Store(tmp_path / "two"), workers=2, console=said.console)
-    assert [run.environment["seconds"] for run in again] == [run.environment["seconds"] for run in aside]
+def test_classifiers_and_gans_are_swept_together(tmp_path: Path) -> None:
+    chosen = [*planned("nsgan"), plan_classifier("mlp", "digits", seeds=1, epochs=1, n_train=256)]
+    runs = sweep(chosen, Store(tmp_path), workers=1, console=Said().console)
+    assert [run.experiment.kind for run in runs] == ["gan", "classifier"]
+    assert "test_accuracy" in set(runs[1].trace["name"])
 
 
 # --- ended from outside ------------------------------------------------------------------------------------------------
@@ -284,8 +269,8 @@ def sound(folder: Path) -> set[str]:
     return {run.experiment.subject for run in store.runs()}
 
 
-KILLS = (("0 found", 0.0), ("0 found", 0.9), ("[1/", 0.0), ("[3/", 0.07))
-"""After which words, and how many seconds later: before a worker lives, while workers start, while they write."""
+KILLS = (("0 found", 0.9), ("[1/", 0.0), ("[3/", 0.07))
+"""After which words, and how many seconds later: while workers start, when the first is done, while they write."""
 
 
 @linux
@@ -368,33 +353,37 @@ REAL = """
     import sys
 
     if __name__ == "__main__":
+        from pathlib import Path
         from ganlab.cli import finish
-        from ganlab.planning import plan
+        from ganlab.experiment import Experiment
         from ganlab.store import Store
         from ganlab.sweep import sweep
-        chosen = [plan("nsgan", "ring8", seeds=[i, i + 1], steps=50, hidden=(4,), batch=4, evaluation=16) for i in range(40)]
+        chosen = [Experiment.from_json(line) for line in Path("planned").read_text().splitlines()]
         finish(lambda: len(sweep(chosen, Store(sys.argv[1]), workers=2)) - len(chosen))
 """
 
 
 @linux
 @pytest.mark.slow
-def test_real_training_survives_a_kill_as_well(tmp_path: Path, studies: list[Study]) -> None:
-    """Once with torch in every process; the rest is trained here and equals what would have been."""
+def test_real_training_in_processes_survives_a_kill_and_gives_what_one_process_gives(
+    tmp_path: Path, studies: list[Study], trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once with torch in the workers: what the kill left is found, not trained again, and bit for bit what is trained here."""
+    monkeypatch.chdir(tmp_path)
+    chosen = [e for i in range(20) for e in planned("nsgan", "lsgan", seeds=[i, i + 1], steps=50)]
+    (tmp_path / "planned").write_text("\n".join(e.to_json() for e in chosen))
     studies.append(study := Study(tmp_path, 0, 0, REAL))
     study.wait_until("[2/")
     study.process.kill()
     study.process.wait()
     n_reported = len(re.findall(r"\[\d+/40\]", study.text()))
     assert study.gone_after(2.5)
-    store = Store(tmp_path / "store")
     sound(tmp_path)
-    assert 2 <= n_reported <= len(store.ids()) < 40
-    chosen = [plan("nsgan", "ring8", seeds=[i, i + 1], steps=50, hidden=(4,), batch=4, evaluation=16) for i in (0, 1, 2, 39)]
-    left = sum(e not in store for e in chosen)
-    said = Said()
-    runs = sweep(chosen, store, workers=1, console=said.console)
-    assert said.lines()[0].startswith(f"{left} runs to train, {4 - left} found")
-    shutil.rmtree(store.path)
-    for run, afresh in zip(runs, sweep(chosen, store, workers=1, console=said.console), strict=True):
+    store = Store(tmp_path / "store")
+    stored = [e for e in chosen if e in store]
+    assert 2 <= n_reported <= len(stored) < 40
+    missing = next(e for e in chosen if e not in store)
+    found = sweep([*stored, missing], store, workers=1, console=Said().console)
+    assert trained == [missing.subject]
+    for run, afresh in zip(found[:2], sweep(stored[:2], Store("afresh"), workers=1, console=Said().console), strict=True):
         pd.testing.assert_frame_equal(run.trace, afresh.trace, check_exact=True)

@@ -140,8 +140,7 @@ def _verified(path: Path) -> bytes:
     found, wanted = hashlib.sha256(data).hexdigest(), MNIST_SHA256[path.name]
     if found != wanted:
         raise InputError(
-            f"{path} is not the original file: SHA-256 {found[:12]}..., expected {wanted[:12]}...; "
-            "delete it and fetch it again"
+            f"{path} is not the original file: SHA-256 {found[:12]}..., expected {wanted[:12]}...; delete it and fetch it again"
         )
     return data
 

@@ -205,34 +205,121 @@ def _named(name: str, make: Callable[..., Mixture], source: str, summary: str, *
 _UNROLLED, _SLIP = "Metz et al. 2017", "its ring closes on itself, so one centre has double weight"
 _PACGAN, _WGAN_GP = "Lin et al. 2018, PacGAN, released code", "Gulrajani et al. 2017, released toy code"
 _named("ring8", ring, _UNROLLED, "8 modes, radius 2, std 0.02")
-_named("ring8_unrolled_notebook", ring, "unrolled_gan notebook and GDPP code", f"7 modes, radius 1, std 0.01; {_SLIP}",
-       modes=7, radius=1.0, std=0.01, weights=(2, 1, 1, 1, 1, 1, 1))
-_named("ring8_pacgan", ring, _PACGAN, "8 modes, radius 1, std 0.01, 100 000 fixed points",
-       radius=1.0, std=0.01, points=100_000)
+_named(
+    "ring8_unrolled_notebook",
+    ring,
+    "unrolled_gan notebook and GDPP code",
+    f"7 modes, radius 1, std 0.01; {_SLIP}",
+    modes=7,
+    radius=1.0,
+    std=0.01,
+    weights=(2, 1, 1, 1, 1, 1, 1),
+)
+_named("ring8_pacgan", ring, _PACGAN, "8 modes, radius 1, std 0.01, 100 000 fixed points", radius=1.0, std=0.01, points=100_000)
 _named("ring8_wgan_gp", ring, _WGAN_GP, "ring8 divided by 1.414", radius=2 / 1.414, std=0.02 / 1.414)
-_named("ring8_numerics", ring, "Mescheder et al. 2017, Numerics of GANs, notebook",
-       "8 modes, radius 1, std 0.01, stratified batches", radius=1.0, std=0.01, stratified=True)
-_named("ring8_mustangs", ring, "Toutouh et al. 2019, Mustangs, test configuration",
-       "8 modes, radius 2, std 0.01, 50 000 fixed points", std=0.01, points=50_000)
-_named("ring8_tutorial", ring, "Toutouh 2026, tutorial on co-evolving GANs",
-       "8 modes, radius 2, std 0.08, 2000 fixed points", std=0.08, points=2000)
-_named("ring10_presgan", ring, "Dieng et al. 2019, PresGAN, released code", "10 modes, radius 3, std 0.05",
-       modes=10, radius=3.0, std=0.05)
-_named("ring12_lipizzaner", ring, "Lipizzaner, toy data", f"11 point masses, radius 4; {_SLIP}",
-       modes=11, radius=4.0, std=0.0, weights=(2, *[1] * 10))
+_named(
+    "ring8_numerics",
+    ring,
+    "Mescheder et al. 2017, Numerics of GANs, notebook",
+    "8 modes, radius 1, std 0.01, stratified batches",
+    radius=1.0,
+    std=0.01,
+    stratified=True,
+)
+_named(
+    "ring8_mustangs",
+    ring,
+    "Toutouh et al. 2019, Mustangs, test configuration",
+    "8 modes, radius 2, std 0.01, 50 000 fixed points",
+    std=0.01,
+    points=50_000,
+)
+_named(
+    "ring8_tutorial",
+    ring,
+    "Toutouh 2026, tutorial on co-evolving GANs",
+    "8 modes, radius 2, std 0.08, 2000 fixed points",
+    std=0.08,
+    points=2000,
+)
+_named(
+    "ring10_presgan",
+    ring,
+    "Dieng et al. 2019, PresGAN, released code",
+    "10 modes, radius 3, std 0.05",
+    modes=10,
+    radius=3.0,
+    std=0.05,
+)
+_named(
+    "ring12_lipizzaner",
+    ring,
+    "Lipizzaner, toy data",
+    f"11 point masses, radius 4; {_SLIP}",
+    modes=11,
+    radius=4.0,
+    std=0.0,
+    weights=(2, *[1] * 10),
+)
 _named("grid25", grid, "Dumoulin et al. 2017, ALI; PacGAN", "5 x 5 modes, spacing 2, std 0.05")
 _named("grid25_pacgan", grid, _PACGAN, "grid25 as 100 000 fixed points", points=100_000)
-_named("grid25_wgan_gp", grid, _WGAN_GP, "grid25 divided by 2.828, 100 000 fixed balanced points",
-       spacing=2 / 2.828, std=0.05 / 2.828, points=100_000, stratified=True)
-_named("grid25_bourgan", grid, "Xiao et al. 2018, BourGAN, code default",
-       "5 x 5 modes, spacing 2, std 0.1, 50 fixed points a mode", std=0.1, points=1250, stratified=True)
-_named("grid16_sga", grid, "Balduzzi et al. 2018, SGA notebook", "4 x 4 modes, spacing 1, std 0.02, stratified batches",
-       rows=4, columns=4, spacing=1.0, std=0.02, stratified=True)
-_named("grid24_mustangs", grid, "Toutouh et al. 2019, Mustangs, test configuration",
-       "6 x 4 modes, spacing 2, std 0.01, from the origin, 50 000 fixed points",
-       rows=4, columns=6, std=0.01, points=50_000, centred=False)
-_named("grid36_lipizzaner", grid, "Lipizzaner, toy data", "6 x 6 point masses on [-2, 2]^2",
-       rows=6, columns=6, spacing=0.8, std=0.0)
-_named("line5_madgan", mixture, "Ghosh et al. 2018, MAD-GAN (numbers from secondary sources)", "5 modes in one dimension",
-       modes=[[10], [20], [60], [80], [110]], std=[3, 3, 2, 2, 1])
+_named(
+    "grid25_wgan_gp",
+    grid,
+    _WGAN_GP,
+    "grid25 divided by 2.828, 100 000 fixed balanced points",
+    spacing=2 / 2.828,
+    std=0.05 / 2.828,
+    points=100_000,
+    stratified=True,
+)
+_named(
+    "grid25_bourgan",
+    grid,
+    "Xiao et al. 2018, BourGAN, code default",
+    "5 x 5 modes, spacing 2, std 0.1, 50 fixed points a mode",
+    std=0.1,
+    points=1250,
+    stratified=True,
+)
+_named(
+    "grid16_sga",
+    grid,
+    "Balduzzi et al. 2018, SGA notebook",
+    "4 x 4 modes, spacing 1, std 0.02, stratified batches",
+    rows=4,
+    columns=4,
+    spacing=1.0,
+    std=0.02,
+    stratified=True,
+)
+_named(
+    "grid24_mustangs",
+    grid,
+    "Toutouh et al. 2019, Mustangs, test configuration",
+    "6 x 4 modes, spacing 2, std 0.01, from the origin, 50 000 fixed points",
+    rows=4,
+    columns=6,
+    std=0.01,
+    points=50_000,
+    centred=False,
+)
+_named(
+    "grid36_lipizzaner",
+    grid,
+    "Lipizzaner, toy data",
+    "6 x 6 point masses on [-2, 2]^2",
+    rows=6,
+    columns=6,
+    spacing=0.8,
+    std=0.0,
+)
+_named(
+    "line5_madgan",
+    mixture,
+    "Ghosh et al. 2018, MAD-GAN (numbers from secondary sources)",
+    "5 modes in one dimension",
+    modes=[[10], [20], [60], [80], [110]],
+    std=[3, 3, 2, 2, 1],
+)
 _named("mixture1200", pacgan_1200d, "Lin et al. 2018, PacGAN, released code", "10 modes in 1200 dimensions")

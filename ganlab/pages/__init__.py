@@ -1,18 +1,36 @@
-"""What stands on a page: from runs to sections of verdicts, evidence, settings and sources.
+"""From runs to one HTML file: what stands on a page, and how pages become a file.
 
-Composition only: numbers come from `diagnoses`, `stats` and `trace`, pictures from `plots`, the look from `report`.
+The files about runs only compose: numbers come from `diagnoses`, `stats` and `trace`, pictures from `plots`; `page.py` renders.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from ganlab.experiment import Run
 from ganlab.pages.classifiers import classifier_page
 from ganlab.pages.gans import gan_page
-from ganlab.report import Page
+from ganlab.pages.page import Page, write
+from ganlab.registry import InputError
 
-__all__ = ["classifier_page", "gan_page", "pages_of"]
+__all__ = ["classifier_page", "gan_page", "pages_of", "report"]
+
+
+def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
+    """Write one HTML file about these runs and return its path.
+
+    Example
+    -------
+    >>> import ganlab, tempfile
+    >>> run = ganlab.run("nsgan", "ring8", seeds=2, steps=10, hidden=(8,), batch=16)
+    >>> report(run, tempfile.mkdtemp() + "/report.html").name
+    'report.html'
+    """
+    runs = [runs] if isinstance(runs, Run) else list(runs)
+    if not runs:
+        raise InputError("a report needs at least one run; `ganlab list runs` shows what is stored")
+    return write(pages_of(runs), path)
 
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:

@@ -8,12 +8,13 @@ from functools import partial
 from ganlab import plots, stats, trace
 from ganlab.diagnoses import compare
 from ganlab.experiment import Run
-from ganlab.pages.shared import environment, settings, sources
-from ganlab.report import Cell, Figure, Page, Section, Table, Text
+from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
+from ganlab.pages.shared import distinct, environment, settings, sources
 
 
 def classifier_page(runs: Sequence[Run], name: str = "mnist_baselines") -> Page:
     """Return the page about classifiers of digits: accuracy, speed and mistakes, with a paired comparison."""
+    runs = distinct(runs)
     data = runs[0].experiment.data
     colours = plots.palette(run.experiment.subject for run in runs)
     sections = [
@@ -149,7 +150,7 @@ def _hardest_figure(run: Run) -> Figure:
     names = list(dict.fromkeys(frame["digit"]))
     return Figure(
         f"Which digits are hardest for the {run.experiment.subject}?",
-        lambda: plots.grid(frame, plots.draw_hardest, col="digit", wrap=6, height=1.35, aspect=1.0),
+        lambda: plots.grid(frame, plots.draw_image, col="digit", wrap=6, height=1.35, aspect=1.0),
         frame,
         f"The twelve test digits with the highest loss: {'; '.join(names)}.",
         f"Highest mean loss over {len(run.experiment.seeds)} seeds: what it is, what it was read as most often, and by how "

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from ganlab import plots, stats, trace
 from ganlab.diagnoses import Diagnosis, compare, diagnose
 from ganlab.experiment import Run
-from ganlab.pages.shared import environment, settings, sources
+from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
+from ganlab.pages.shared import distinct, environment, settings, sources
 from ganlab.registry import InputError
-from ganlab.report import Cell, Figure, Page, Section, Table, Text
 
 CEILING = 1 - math.exp(-4.5)
 """Share of high-quality samples of a perfect sampler under the default rule, in any dimension."""
@@ -35,35 +35,34 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
                 f"{run.experiment.title} varies {', '.join(run.experiment.varied)}; a page shows one setting a run, "
                 "so make a run for each value"
             )
+    runs = distinct(runs)
     found = [diagnose(run)["mode_collapse"] for run in runs]
     colours = plots.palette(run.experiment.subject for run in runs)
     by_data = {data: [r for r in runs if r.experiment.data == data] for data in dict.fromkeys(r.experiment.data for r in runs)}
-    evidence: list[Figure | Table] = [_rates_figure(runs, found, colours)]
+    judged = [(run, d) for run, d in zip(runs, found, strict=True) if d.n]
+    evidence = [_rates_figure([run for run, _ in judged], [d for _, d in judged], colours)] if judged else []
     for data, group in by_data.items():
         planar = [r for r in group if "modes" in r.samples and r.samples["modes"].shape[1] == 2]
         if planar:
             evidence.append(_final_figure(planar, data, colours))
             evidence += [_samples_figure(run, colours) for run in planar]
+        evidence += [_images_figure(run) for run in group if run.samples["generated"].ndim == 6]
     curves = [
         _curves_figure(group, data, colours, *what)
         for data, group in by_data.items()
         for what in _CURVES
         if _has(group, what[0])
     ]
-    return Page(
-        name,
-        title,
-        _answer(found),
-        [
-            Section("The verdict", [_matrix(runs, found, colours), *_comparisons(by_data, colours)]),
-            Section("The evidence: samples against the true modes", evidence),
-            Section("The evidence: every seed over time", curves),
-            Section("The evidence: every seed that failed", _failures(runs, found, colours)),
-            Section("What the words mean", [Text(_definitions(found[0]))]),
-            Section("Settings", [settings(runs), Text(environment(runs))]),
-            Section("Sources", [Text(sources(runs))]),
-        ],
-    )
+    sections = [
+        Section("The verdict", [_matrix(runs, found, colours), *_comparisons(by_data, colours)]),
+        Section("The evidence: samples", evidence),
+        Section("The evidence: every seed over time", curves),
+        Section("The evidence: every seed that failed", _failures(runs, found, colours)),
+        Section("What the words mean", [Text(_definitions(found[0]))]),
+        Section("Settings", [settings(runs), Text(environment(runs))]),
+        Section("Sources", [Text(sources(runs))]),
+    ]
+    return Page(name, title, _answer(found), [section for section in sections if section.blocks])
 
 
 def _has(runs: Sequence[Run], name: str) -> bool:
@@ -71,6 +70,8 @@ def _has(runs: Sequence[Run], name: str) -> bool:
 
 
 def _answer(found: Sequence[Diagnosis]) -> str:
+    if not any(d.n for d in found):
+        return f"No run could be judged: {found[0].evidence}."
     n = {
         verdict: sum(d.verdict == verdict for d in found) for verdict in ("present", "absent", "inconclusive", "not applicable")
     }
@@ -108,8 +109,8 @@ def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colo
         rows,
         "Each cell: failed seeds and the claim that they allow about the rate; the rate with its 95 % Wilson interval; medians "
         "over seeds at the last step. The claim is about whether more or fewer than "
-        f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side, which with few seeds is "
-        f"stricter than the interval); to claim fewer takes at least {stats.seeds_to_claim_absence()} seeds.",
+        f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side, which with few seeds "
+        f"is stricter than the interval); to claim fewer takes at least {stats.seeds_to_claim_absence()} seeds.",
     )
 
 
@@ -231,6 +232,17 @@ def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
         f"Seeds: {seeds}, of {len(run.experiment.seeds)}. The evaluation noise is the same at every step, so dots move only "
         "because the generator does.",
         folded=True,
+    )
+
+
+def _images_figure(run: Run) -> Figure:
+    frame = plots.frame_images(run)
+    return Figure(
+        f"What does {run.experiment.title} draw at the end?",
+        lambda: plots.grid(frame, plots.draw_image, col="picture", wrap=6, height=1.35, aspect=1.0),
+        frame,
+        f"Twelve generated images of {run.experiment.title} at step {run.samples['moments'][-1]}, the seeds taking turns.",
+        f"Twelve samples at step {run.samples['moments'][-1]}; {len(run.experiment.seeds)} seeds take turns.",
     )
 
 

@@ -1,11 +1,25 @@
-"""The parts that every page ends with: settings, environment, sources."""
+"""The parts that pages share: names of runs, settings, environment, sources."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ganlab.experiment import Run
-from ganlab.report import Cell, Table
+from ganlab.pages.page import Cell, Table
+
+
+def distinct(runs: Sequence[Run]) -> list[Run]:
+    """Return each run once, under a name of its own: runs of one variant on one data set get the start of their id too."""
+    unique = list({run.experiment.id: run for run in runs}.values())
+    titles = Counter(run.experiment.title for run in unique)
+    named = []
+    for run in unique:
+        e = run.experiment
+        shared = titles[e.title] > 1
+        named.append(replace(run, experiment=replace(e, subject=f"{e.subject} {e.id[:4]}")) if shared else run)
+    return named
 
 
 def settings(runs: Sequence[Run]) -> Table:

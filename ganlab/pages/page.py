@@ -1,6 +1,7 @@
 """Pages, and pages -> one self-contained HTML file that needs no network, reads on a phone, in the dark and in print.
 
-A `Page` is a title and blocks. What goes on a page is composed in `pages.py`; the look is in `report.html.jinja`.
+A `Page` is a title and blocks. What goes on a page is composed in the files beside this one; the look is in
+`report.html.jinja`.
 Every figure has a text alternative and carries its data for download.
 """
 
@@ -30,7 +31,6 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image  # comes with matplotlib
 
 from ganlab import __version__
-from ganlab.experiment import Run
 from ganlab.plots import style
 from ganlab.registry import InputError
 
@@ -116,30 +116,12 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
 
 
-def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
-    """Write one HTML file about these runs and return its path.
-
-    Example
-    -------
-    >>> import ganlab, tempfile
-    >>> run = ganlab.run("nsgan", "ring8", seeds=2, steps=10, hidden=(8,), batch=16)
-    >>> report(run, tempfile.mkdtemp() + "/report.html").name
-    'report.html'
-    """
-    from ganlab.pages import pages_of
-
-    runs = [runs] if isinstance(runs, Run) else list(runs)
-    if not runs:
-        raise InputError("a report needs at least one run; `ganlab list runs` shows what is stored")
-    return write(pages_of(runs), path)
-
-
 def write(pages: Sequence[Page], path: str | Path, command: Sequence[str] | None = None) -> Path:
     """Render pages into one HTML file, written aside and renamed, and return its path.
 
     Raises InputError when the file cannot be written.
     """
-    text = render(pages, shlex.join(command if command is not None else ["python", *sys.argv]))
+    text = render(pages, shlex.join(_this_command() if command is None else command))
     target = Path(path).absolute()
     aside = target.parent / f".report-{uuid.uuid4().hex}"
     try:
@@ -147,19 +129,23 @@ def write(pages: Sequence[Page], path: str | Path, command: Sequence[str] | None
         aside.write_text(text, encoding="utf-8")
         os.replace(aside, target)
     except OSError as error:
-        raise InputError(
-            f"cannot write the report to {str(path)!r}: {error.strerror or error}; choose another path"
-        ) from error
+        raise InputError(f"cannot write the report to {str(path)!r}: {error.strerror or error}; choose another path") from error
     finally:
         aside.unlink(missing_ok=True) if aside.parent.is_dir() else None
     return Path(path)
+
+
+def _this_command() -> list[str]:
+    """Return the command that runs now, without the folder of its program: a report is for sharing."""
+    program = Path(sys.argv[0]).name
+    return [*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]]
 
 
 def render(pages: Sequence[Page], command: str) -> str:
     """Return the HTML of the pages."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals |= {"picture": _picture, "attachment": _attachment}
-    template = environment.from_string((resources.files("ganlab") / "report.html.jinja").read_text(encoding="utf-8"))
+    template = environment.from_string((resources.files("ganlab.pages") / "report.html.jinja").read_text(encoding="utf-8"))
     return template.render(pages=pages, command=command, version=__version__)
 
 
