@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ganlab.registry import InputError
+from ganlab.registry import InputError, shown
 from ganlab.store import CorruptRun, Store
 
 Kind = Literal[
@@ -268,6 +268,8 @@ def _report(command: Report, console: Console) -> int:
 
 def _verify(command: Verify, console: Console) -> int:
     store = Store(command.store)
+    if not command.store.is_dir():
+        raise InputError(f"there is no folder {str(command.store)!r}; name the store with --store")
     names = store.ids()
     faults = {name: fault for name in names if (fault := store.fault(name))}
     for fault in faults.values():
@@ -315,9 +317,9 @@ def _print(console: Console, frame: pd.DataFrame, title: str) -> None:
     console.print(table)
 
 
-SYMBOLS = {i: 0x2400 + i for i in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-"""Control characters are shown, not obeyed: a stored name must not steer the terminal."""
-
-
 def _text(value: object, style: str = "") -> Text:
-    return Text(str(value).translate(SYMBOLS), style)
+    return Text(shown(str(value)), style)
+
+
+if __name__ == "__main__":
+    main()

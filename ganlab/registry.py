@@ -95,3 +95,17 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "."
     return f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}"
+
+
+def shown(text: str) -> str:
+    """Return a text with control characters as symbols: a stored name is shown, and steers neither terminal nor page.
+
+    Example
+    -------
+    >>> shown("bell\x07")
+    'bell␇'
+    """
+    return text.translate(_SYMBOLS)
+
+
+_SYMBOLS = {i: 0x2400 + i for i in range(0x20)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)

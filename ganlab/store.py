@@ -190,7 +190,11 @@ def _read(folder: Path) -> dict[str, bytes]:
             f"the run in {str(folder)!r} is damaged: {', '.join(sorted(damaged))} differ from the manifest; "
             "delete the folder and run again"
         )
-    if not Experiment.from_json(contents["experiment.json"].decode()).id == manifest.get("run") == folder.name:
+    try:
+        name = Experiment.from_json(contents["experiment.json"].decode()).id
+    except (InputError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptRun(f"the run in {str(folder)!r} cannot be read: {error}") from error
+    if not name == manifest.get("run") == folder.name:
         raise CorruptRun(f"the run in {str(folder)!r} is not the run of that name; was the folder renamed?")
     return contents
 

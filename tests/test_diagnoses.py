@@ -53,6 +53,7 @@ def test_a_healthy_twin_is_not_flagged(name: str) -> None:
     assert found.members["onset"].isna().all()
 
 
+@pytest.mark.slow
 def test_false_alarms_on_perfect_samplers_stay_under_one_percent() -> None:
     """1,000 seeds of the data themselves; none may be flagged more often than the stated 1 %."""
     found = diagnose(run_of(perfect, n_seeds=1000, steps=(0, 100, 200)))["mode_collapse"]

@@ -25,7 +25,7 @@ from ganlab.diagnoses import diagnose
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.pages import classifier_page, pages_of, report
 from ganlab.pages.page import Figure, Page, Section, Table, Text, _picture, render, write
-from ganlab.registry import InputError
+from ganlab.registry import InputError, shown
 from ganlab.supervised import perform, plan
 from ganlab.train import environment
 from tests.planted import Sampler, blob, of_modes, perfect, run_of, until
@@ -55,6 +55,11 @@ def shown(sampler: Sampler, variant: str, on: str = "ring8", n_seeds: int = N_SE
     }  # fmt: skip
     known = environment("cpu", torch.float32, "vmap", 2.5) | {"sources": {variant: f"The paper of {variant}"}}
     return replace(run, experiment=replace(run.experiment, subject=variant), samples=samples, environment=known)
+
+
+def unpictured(run: Run) -> Run:
+    """Return the run without what its samples are compared with, which spares the page their pictures."""
+    return replace(run, samples={"generated": run.samples["generated"]})
 
 
 def renamed(run: Run, **names: str) -> Run:
@@ -287,14 +292,15 @@ HOSTILE = [
     "</title></style></textarea>--><b>",
     "{{ 7 * 7 }}{% raw %}", "${7*7} #{7*7} <%= 7 %>", "$\\frac{1$", "$x$ and $y$",
     "_hidden", "__", "two\nlines", "x" * 400, "emoji \U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467",
-    "\u05e9\u05dc\u05d5\u05dd \u202egnp.exe", "bell\x07 escape\x1b[31m", "nan", "None", "&lt;b&gt; &amp; &#60;", "C:\\..\\x/../y",
-    "http://example.com/a.png", "javascript:alert(1)", "a: b, c? d", "%s %d {0} {name}", "<!-- -->", "]]>",
+    "\u05e9\u05dc\u05d5\u05dd \u202egnp.exe", "bell\x07 escape\x1b[31m", "nan", "None", "&lt;b&gt; &amp; &#60;",
+    "C:\\..\\x/../y", "http://example.com/a.png", "javascript:alert(1)", "a: b, c? d", "%s %d {0} {name}", "<!-- -->", "]]>",
     "\\u003cscript\\u003e", "=1+1|cmd", "\u2028line\u2029paragraph", " ",
 ]  # fmt: skip
 
 
 def visible(name: str) -> str:
-    return " ".join(name.split())
+    """The name as the page shows it: control characters as symbols, white space as a browser runs it together."""
+    return " ".join(shown(name.replace("\n", " ")).split())
 
 
 @pytest.mark.parametrize("where", ["subject", "data"])
@@ -302,7 +308,7 @@ def test_hostile_names_are_only_text(where: str, runs: list[Run], monkeypatch: p
     """All of them on one page, as variants or as data sets, with one picture in place of all."""
     tiny = _picture(Figure("", lambda: plt.figure(figsize=(1, 1)), pd.DataFrame(), ""))
     monkeypatch.setattr("ganlab.pages.page._picture", lambda _: tiny)
-    plain = replace(runs[0], samples={})
+    plain = unpictured(runs[0])
     cited = [replace(plain, environment=plain.environment | {"sources": {name: name}}) for name in HOSTILE]
     hostile = [renamed(run, **{where: name}) for run, name in zip(cited, HOSTILE, strict=True)]
     harmless = [renamed(run, **{where: f"name{i}"}) for i, run in enumerate(hostile)]
@@ -327,7 +333,7 @@ CRAMPED = [
 def test_hostile_names_break_no_figure_and_no_series_is_lost(runs: list[Run]) -> None:
     """Every picture is drawn to its last pixel; names stand on the axis and above the panels as they are."""
     chosen = [renamed(runs[i % 2], subject=name, data=f"{name}, twice") for i, name in enumerate(CRAMPED)]
-    chosen = [chosen[0], *(replace(run, samples={}) for run in chosen[1:])]
+    chosen = [chosen[0], *(unpictured(run) for run in chosen[1:])]
     named: set[str] = set()
     for figure in blocks(pages_of([*chosen, *(renamed(run, data="$") for run in chosen)]), Figure):
         if figure.folded:
@@ -633,7 +639,7 @@ def test_a_browser_opens_the_page_without_complaint(runs: list[Run], classified:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         pytest.skip("needs a system chromium")
-    hostile = [replace(renamed(runs[0], subject=name), samples={}) for name in (*HOSTILE[:3], "x" * 400)]
+    hostile = [unpictured(renamed(runs[0], subject=name)) for name in [*HOSTILE[:3], "x" * 400]]
     path = report([runs[0], *hostile, *classified], tmp_path / "report.html")
     with playwright.sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -46,7 +46,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         if planar:
             evidence.append(_final_figure(planar, data, colours))
             evidence += [_samples_figure(run, colours) for run in planar]
-        evidence += [_images_figure(run) for run in group if run.samples["generated"].ndim == 6]
+        evidence += [_images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].ndim == 6]
     curves = [
         _curves_figure(group, data, colours, *what)
         for data, group in by_data.items()
@@ -137,24 +137,22 @@ def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[
         base = next((run for run in group if run.experiment.subject == BASELINE), None)
         if base is None or len(group) < 2 or not _has(group, "high_quality_share"):
             continue
-        rows = []
+        rows: list[list[Cell | str]] = []
         for run in group:
-            if run is not base:
+            if run is not base and len(set(run.experiment.seeds) & set(base.experiment.seeds)) > 1:
                 frame = compare(run, base).set_index("quantity")
-                rows.append(
-                    [
-                        Cell(run.experiment.subject, swatch=colours[run.experiment.subject]),
-                        *(_difference(frame, q) for q in frame.index),
-                    ]
-                )
+                name = Cell(run.experiment.subject, swatch=colours[run.experiment.subject], note=f"{frame['n'].iloc[0]} seeds")
+                rows.append([name, *(_difference(frame, quantity) for quantity in frame.index)])
+        if not rows:
+            continue
         tables.append(
             Table(
                 f"Against {BASELINE} on {data}, seed by seed",
                 ["variant", *(_QUANTITIES.get(q, q.replace("_", " ")) for q in frame.index)],
                 rows,
-                f"Difference to {BASELINE} on the same {int(frame['n'].iloc[0])} seeds with its 95 % paired interval; for "
-                "rates the exact McNemar test. Divergence: Kullback-Leibler over modes and one bin for samples on none. "
-                "Not corrected for the number of comparisons.",
+                f"Difference to {BASELINE} on the same seeds with its 95 % paired interval; for rates the exact McNemar test. "
+                "Divergence: Kullback-Leibler over modes and one bin for samples on none. Not corrected for the number of "
+                "comparisons.",
             )
         )
     return tables

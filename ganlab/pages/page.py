@@ -32,7 +32,7 @@ from PIL import Image  # comes with matplotlib
 
 from ganlab import __version__
 from ganlab.plots import style
-from ganlab.registry import InputError
+from ganlab.registry import InputError, shown
 
 PLAIN_BYTES = 30_000
 """Data up to this size are attached as CSV, larger ones as CSV in gzip, to keep the file small."""
@@ -143,10 +143,19 @@ def _this_command() -> list[str]:
 
 def render(pages: Sequence[Page], command: str) -> str:
     """Return the HTML of the pages."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
+    )
     environment.globals |= {"picture": _picture, "attachment": _attachment}
     template = environment.from_string((resources.files("ganlab.pages") / "report.html.jinja").read_text(encoding="utf-8"))
     return template.render(pages=pages, command=command, version=__version__)
+
+
+def _visible(value: Any) -> Any:
+    """Return text with control characters as symbols; line breaks stay, and what is markup already is left alone."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return "\n".join(shown(line) for line in value.split("\n"))
+    return value
 
 
 def _picture(figure: Figure) -> dict[str, Any]:
