@@ -259,9 +259,10 @@ def _compare(command: Compare, console: Console) -> int:
 
 
 def _report(command: Report, console: Console) -> int:
-    from ganlab.pages import report
+    from ganlab.pages import pages_of
+    from ganlab.pages.page import write
 
-    path = report(_runs(command.runs, Store(command.store)), command.out)
+    path = write(pages_of(_runs(command.runs, Store(command.store))), command.out, " ".join(["ganlab report", *command.runs]))
     console.print(Text(str(path.resolve())), soft_wrap=True)
     return 0
 

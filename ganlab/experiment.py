@@ -10,7 +10,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,6 +151,22 @@ class Run:
 
         return Store(path).save(self)
 
+    def parts(self) -> list[Run]:
+        """Return a run for each combination of numbers, its subject telling which; itself when there is one."""
+        e, members = self.experiment, self.experiment.members()
+        if not e.varied:
+            return [self]
+        parts = []
+        for label, places in self.groups():
+            numbers = {name: (value,) for name, value in members[places[0]].numbers.items()}
+            place = {int(old): new for new, old in enumerate(places)}
+            tables = [t[t["member"].isin(places)].reset_index(drop=True) for t in (self.trace, self.outcome)]
+            trace, outcome = (table.assign(member=table["member"].map(place)) for table in tables)
+            samples = {name: a[places] if name == "generated" else a for name, a in self.samples.items()}
+            experiment = replace(e, subject=f"{e.subject} {label}", numbers=numbers)
+            parts.append(replace(self, experiment=experiment, trace=trace, outcome=outcome, samples=samples))
+        return parts
+
     def groups(self) -> Iterator[tuple[str, NDArray[np.int64]]]:
         """Yield a label and the places of the members for every combination of numbers.
 
@@ -171,7 +187,7 @@ class Run:
 def schedule(seeds: int | Sequence[int], steps: int, every: int | None) -> tuple[tuple[int, ...], int, int]:
     """Return seeds, steps and cadence, resolved. Raises InputError for what is not a count, or seeds given twice."""
     members = tuple(range(seeds) if type(seeds) is int else seeds if isinstance(seeds, Sequence) else ())
-    if not members or len(set(members)) < len(members) or any(not isinstance(s, int) or s < 0 for s in members):
+    if not members or len(set(members)) < len(members) or any(not isinstance(s, int) or not 0 <= s < 2**63 for s in members):
         raise InputError(f"seeds must be a count of at least 1, or different integers of at least 0; got {seeds!r}")
     at_least("steps", steps)
     every = max(1, steps // MOMENTS) if every is None else every

@@ -175,7 +175,8 @@ class Counts(NamedTuple):
 
 def mode_counts(samples: Tensor, distribution: Mixture, rule: Rule) -> Counts:
     """Return samples per mode for `[..., n, d]`; a pure function of the samples, so it maps."""
-    modes, std = distribution.modes.to(samples), distribution.std.to(samples)
+    modes = distribution.modes.float().to(samples)  # as samples have them, so that point masses are met in any precision
+    std = distribution.std.to(samples)
     free = std > 0  # a dimension without spread must be met exactly
     gap = samples[..., None, :] - modes
     z = torch.where(free, gap / torch.where(free, std, 1.0), torch.where(gap == 0, 0.0, math.inf))

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganlab import data as distributions
+from ganlab.data.mixtures import Mixture
 from ganlab.experiment import Experiment, at_least, number_values, schedule
 from ganlab.game import UPDATES, Game, check_turns
 from ganlab.nets import ACTIVATIONS, mlp
@@ -99,7 +100,13 @@ def distribution(data: Any) -> Any:
         return distributions.get(data)
     if isinstance(data, Tensor):
         return distributions.Points(data)
+    if isinstance(data, Mixture) and not data.name:  # named by its content, so that two of them are two data sets
+        content = [data.modes, data.std, data.weights]
+        digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in content)).hexdigest()
+        data.name = f"mixture-{digest[:12]}"
     if isinstance(data, distributions.DataDistribution):
+        if not data.name:
+            raise InputError("the data object must have a name, which tells its runs from those on other data")
         return data
     raise InputError(
         "data must be a name, a tensor [n, *shape], or an object with name, shape and sample(n, generator); "

@@ -49,12 +49,12 @@ def style() -> dict[str, Any]:
 
 def grid(
     frame: pd.DataFrame, draw: Draw, *, col: str, row: str | None = None, wrap: int | None = None, height: float = 2.0,
-    aspect: float = 1.3, equal: bool = False, margin_titles: bool = False, share_y: bool = True,
+    aspect: float = 1.3, equal: bool = False, margin_titles: bool = False,
 ) -> Figure:  # fmt: skip
     """Return small multiples: one panel for each value of `col` (and `row`), each drawn by `draw`."""
     facets = sns.FacetGrid(
         frame, col=col, row=row, col_wrap=wrap, height=height, aspect=aspect, sharex=True,
-        sharey=share_y, margin_titles=margin_titles, despine=False,
+        sharey=True, margin_titles=margin_titles, despine=False,
     )  # fmt: skip
     for (i, j, k), part in facets.facet_data():
         ax = facets.facet_axis(i, j, modify_state=False) if wrap is None else facets.axes.flat[k or j]
@@ -114,8 +114,9 @@ def ranked_members(run: Run) -> dict[str, int]:
 
     A diverged member has no divergence and is worst.
     """
-    score = trace.last(run.trace, "kl_off_mode").replace([np.inf, -np.inf], np.nan)
-    order = score.sort_values(na_position="last", kind="stable").index
+    score = trace.last(run.trace, "kl_off_mode").fillna(np.inf)
+    score[run.outcome.loc[run.outcome["status"] == "diverged", "member"]] = np.inf
+    order = score.sort_values(kind="stable").index
     return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
 
 
@@ -157,7 +158,7 @@ def frame_images(run: Run, n: int = 12) -> pd.DataFrame:
     """Return generated images at the last moment, pixel by pixel: picture, x, y, pixel (0 to 255); the seeds take turns."""
     parts = []
     members = run.experiment.members()
-    for i in range(n):
+    for i in range(min(n, len(members) * run.samples["generated"].shape[2])):
         member = members[i % len(members)]
         pixels = run.samples["generated"][member.place, -1, i // len(members), 0]
         y, x = np.indices(pixels.shape)

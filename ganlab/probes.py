@@ -25,8 +25,9 @@ Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
 
 PROBES: Registry[Callable[[View], Reading]] = Registry("probe")
 
-FEW_HIGH_QUALITY = 0.1
-"""Below this share of high-quality samples, modes are counted by nearest sample."""
+DUE = 20
+"""High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
+perfect sampler with 20 due has fewer than a tenth of them with chance 4e-8."""
 
 WHOLE = ("",)
 """Label of a quantity that has one part."""
@@ -119,20 +120,21 @@ def signal(view: View) -> Reading:
 def modes(view: View) -> Reading:
     """Modes covered and high-quality share under each rule; histogram, divergences and spread under the default one.
 
-    `mode_count` counts high-quality samples; where those are fewer than a tenth there is too little to count, and it counts
-    all samples by their nearest mode. `mode_due` is what each mode should have of that total.
+    `mode_count` counts high-quality samples; where they are so few that some mode is due less than `DUE` of them, it counts all
+    samples by their nearest mode. `mode_due` is what each mode should have of that total. Everything is NaN when a sample is
+    not finite.
     """
     data: Mixture = view.data
     n, rules = len(view.fake), tuple(RULES)
     by_rule = {name: summary(mode_counts(view.fake, data, RULES[name]), n, data, RULES[name]) for name in rules}
     default = by_rule["default"]
     places = tuple(str(k) for k in range(len(data.modes)))
-    enough = default["high_quality_share"] >= FEW_HIGH_QUALITY
+    enough = default["histogram"].sum() * data.weights.min().to(view.fake) >= DUE
     judged = torch.where(enough, default["histogram"], default["nearest"])
     centre = view.fake.mean(0)
     data_mean = data.weights @ data.modes
     variance = (data.weights @ (data.std.square() + (data.modes - data_mean).square())).sum()
-    return {
+    reading = {
         ("modes_covered", rules): torch.stack([by_rule[name]["modes_covered"].to(view.fake) for name in rules]),
         ("high_quality_share", rules): torch.stack([by_rule[name]["high_quality_share"] for name in rules]),
         ("mode_count", places): judged,
@@ -143,9 +145,16 @@ def modes(view: View) -> Reading:
             spread_overall=((view.fake - centre).square().sum(1).mean() / variance.to(view.fake)).sqrt(),
         ),
     }  # fmt: skip
+    finite = torch.isfinite(view.fake).all()
+    return {key: torch.where(finite, value, torch.nan) for key, value in reading.items()}
 
 
 def applicable(data: Any) -> list[Callable[[View], Reading]]:
     """Return the probes that this data distribution allows."""
     needs = [(entry.thing, entry.facts.get("needs")) for entry in PROBES.entries()]
-    return [probe for probe, need in needs if need is None or hasattr(data, need)]
+    return [probe for probe, need in needs if need is None or has_modes(data)]
+
+
+def has_modes(data: Any) -> bool:
+    """Return whether the data's modes are known: centres, spreads and weights."""
+    return all(hasattr(data, name) for name in ("modes", "std", "weights"))

@@ -26,7 +26,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from ganlab.experiment import Experiment, Run
 from ganlab.registry import InputError
-from ganlab.store import CorruptRun, Store
+from ganlab.store import Store
 
 TRAINERS = {"gan": "ganlab.train", "classifier": "ganlab.supervised"}
 """Where each kind of experiment is performed; imported in the workers only, so reading results needs no torch."""
@@ -182,12 +182,3 @@ def _progress(console: Console) -> Iterator[Progress]:
     )  # fmt: skip
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield progress
-
-
-def load_good(store: Store, console: Console) -> Iterator[Run]:
-    """Yield the stored runs that pass their checksums, and say which do not."""
-    for name in store.ids():
-        try:
-            yield store.load(name)
-        except CorruptRun as error:
-            console.print(f"left out: {error}", highlight=False, markup=False, soft_wrap=True)

@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,9 @@ from ganlab.variants import VARIANTS
 
 BLOCK = 32
 """Steps drawn at once for each member; fixed, so that a seed's draws depend neither on the crowd nor on the run's length."""
+
+USUAL = {"device": "cpu", "dtype": "float32", "engine": "vmap"}
+"""How a run is computed unless said otherwise; anything else is part of its settings, and so of its name."""
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
@@ -91,6 +95,9 @@ def run(
     else:
         experiment = plan(variant, real, seeds=seeds, steps=steps, every=every, **settings)
         game, _ = build(experiment, real)
+    chosen = {"device": device, "dtype": str(dtype).removeprefix("torch."), "engine": engine}
+    special = {name: value for name, value in chosen.items() if value != USUAL[name]}
+    experiment = replace(experiment, settings={**experiment.settings, **special})
     return train(game, real, experiment, device=device, dtype=dtype, engine=engine, tick=tick)
 
 
@@ -160,7 +167,9 @@ def train(
                 samples.append(fake[:, :SHOWN].float().cpu())
 
     # train in blocks: draw, step, look, and find what is no longer finite
+    draws: Batch | None = None
     for start in range(0, experiment.steps, BLOCK):
+        del draws  # the largest thing here; two blocks need not fit
         draws = tree_map(place, _stack([draw(game, data, s, batch_size) for s in streams]))
         length = min(BLOCK, experiment.steps - start)
         before, seen = state, []
@@ -182,7 +191,7 @@ def train(
             "moments": np.asarray(sorted(kept)),
             "real": data.sample(SHOWN, rng.stream(members[0].seed, "evaluation")).cpu().numpy(),
         }
-        if hasattr(data, "modes"):
+        if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}
     if keep_state:
         arrays |= {"generator": state.generator.parameters.cpu().numpy()}
@@ -359,6 +368,21 @@ def _check_place(device: str, dtype: torch.dtype) -> None:
         raise InputError(f"cannot compute on device {device!r}: {error}; device='cpu' is always there") from error
 
 
+def _forward(net: torch.nn.Module, x: Tensor, role: str) -> Any:
+    """Return the net's output. Raises InputError when it depends on torch's global random state."""
+    outputs = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            outputs.append(net(x))
+    if isinstance(outputs[0], Tensor) and not torch.equal(*outputs):
+        raise InputError(
+            f"the {role} draws random numbers of its own in forward, so a seed would not repeat; remove that, or feed noise "
+            "through the latent"
+        )
+    return outputs[0]
+
+
 def _check_shapes(game: Game, data: Any) -> None:
     """Raise InputError when the nets do not fit the data or each other, or samples are not of the shape they should have."""
     real = data.sample(2, rng.stream(0, "evaluation"))
@@ -368,15 +392,17 @@ def _check_shapes(game: Game, data: Any) -> None:
     generator, discriminator = (net.build(0) for net in game.nets)
     try:
         with torch.no_grad():
-            fake = generator(torch.zeros(2, game.latent or 0))
+            fake = _forward(generator, torch.zeros(2, game.latent or 0), "generator")
             if not isinstance(fake, Tensor) or tuple(fake.shape) != (2, *data.shape):
                 what = tuple(fake.shape) if isinstance(fake, Tensor) else type(fake).__name__
                 raise InputError(
                     f"the generator turns latents (2, {game.latent}) into {what}, but samples of "
                     f"{data.name!r} are (2, {', '.join(map(str, data.shape))}); change its last layer"
                 )
-            logits = discriminator(fake)
-    except RuntimeError as error:
+            logits = _forward(discriminator, fake, "discriminator")
+    except InputError:
+        raise
+    except Exception as error:  # a user's forward may fail in any way
         raise InputError(f"the nets do not fit latent size {game.latent} and data {tuple(data.shape)}: {error}") from error
     if not isinstance(logits, Tensor) or logits.numel() != 2:
         what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

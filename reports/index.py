@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,7 +19,7 @@ import reports.mnist_baselines
 import reports.mode_collapse
 from ganlab.cli import finish
 from ganlab.data.images import mnist
-from ganlab.pages.page import write
+from ganlab.pages.page import prepare, write
 from ganlab.store import Store
 from ganlab.sweep import sweep
 
@@ -50,17 +49,16 @@ class Index:
 
 def main(settings: Index) -> int:
     """Run the studies and print the path of the report."""
+    prepare(settings.out)
     if settings.download:
         mnist(download=True)
     chosen = {name: STUDIES[name] for name in settings.studies or STUDIES}
     planned = {name: experiments(settings.profile) for name, (experiments, _) in chosen.items()}
     console = Console(stderr=True)
-    runs = iter(
-        sweep([e for group in planned.values() for e in group], Store(settings.store), settings.workers, console)
-    )
+    runs = iter(sweep([e for group in planned.values() for e in group], Store(settings.store), settings.workers, console))
     console.print("drawing the report", markup=False)
     pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
-    path = write(pages, settings.out, ["python", "-m", "reports.index", *sys.argv[1:]])
+    path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)
     return 0
 

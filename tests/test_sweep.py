@@ -24,7 +24,7 @@ from ganlab.planning import plan
 from ganlab.registry import InputError
 from ganlab.store import ASIDE, Store
 from ganlab.supervised import plan as plan_classifier
-from ganlab.sweep import load_good, perform, sweep
+from ganlab.sweep import perform, sweep
 
 TINY = {"seeds": 2, "steps": 3, "hidden": (4,), "batch": 4, "evaluation": 16}
 
@@ -140,16 +140,6 @@ def test_the_longest_runs_come_first_so_that_no_core_waits_at_the_end(tmp_path: 
     runs = sweep([short, long], Store(tmp_path), workers=1, console=Said().console)
     assert trained == ["wgan_gp", "nsgan"]
     assert [run.experiment for run in runs] == [short, long]
-
-
-def test_damaged_runs_are_left_out_of_a_reading_and_named(tmp_path: Path) -> None:
-    store, said = Store(tmp_path), Said()
-    chosen = planned("nsgan", "lsgan")
-    sweep(chosen, store, workers=1, console=said.console)
-    (store.path / chosen[0].id / "outcome.csv").write_text("")
-    assert [run.experiment for run in load_good(store, said.console)] == [chosen[1]]
-    assert said.lines()[-1].startswith("left out: ")
-    assert chosen[0].id in said.lines()[-1]
 
 
 def test_classifiers_and_gans_are_swept_together(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ does not apply. The rate, its interval and the claim about it are added here, th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -145,8 +145,8 @@ SCORES = (
 def compare(a: Run, b: Run) -> pd.DataFrame:
     """Return paired differences a - b on the seeds that both runs share, with 95 % intervals.
 
-    One row a quantity: quantity, a, b (means), difference, low, high, p_value (of the exact McNemar test, for failures
-    only), n, answer ("a is higher", "b is higher" or "inconclusive"). Diverged seeds count as failures, and leave a score
+    One row a quantity: quantity, a, b (means), difference, low, high (for scores), p_value (of the exact McNemar test, for
+    failures), n, answer ("a is higher", "b is higher" or "inconclusive"). Diverged seeds count as failures, and leave a score
     without a mean.
 
     Raises
@@ -165,7 +165,7 @@ def compare(a: Run, b: Run) -> pd.DataFrame:
     for code in DIAGNOSES:
         one, other = (_failed(run, code, shared) for run in (a, b))
         if one is not None and other is not None:
-            difference = stats.paired_difference(one, other)
+            difference = replace(stats.paired_difference(one, other), low=np.nan, high=np.nan)  # the test speaks for rates
             p = stats.mcnemar(list(one), list(other))
             rows.append((f"{code} rate", one.mean(), other.mean(), difference, p, p <= 0.05))
     for name, index in SCORES:

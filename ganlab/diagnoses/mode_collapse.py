@@ -1,6 +1,6 @@
 """Mode collapse: at the end of the run the generator misses modes, weighs them wrongly, or has lost their spread.
 
-Samples that are simply bad are not collapse. Where fewer than a tenth are of high quality, modes are counted by nearest
+Samples that are simply bad are not collapse. Where high-quality samples are too few to count, modes are counted by nearest
 sample, so that a blob over all modes misses none.
 """
 
@@ -31,7 +31,8 @@ NAMED = 12
 """Lost modes named in the evidence; all of them are in the column `missing`."""
 
 LATE = 0.1
-"""The end of the run is this last part of the looks (at least 3 of them); the verdict is that of most of its looks."""
+"""The end of the run is this last part of the looks, at least 3 of them, but never more than half of those after the start;
+the verdict is that of most of its looks."""
 
 
 @DIAGNOSES.register(
@@ -39,7 +40,7 @@ LATE = 0.1
     title="Mode collapse",
     threshold=(
         f"a mode with less than {LOST:.0%} of its due, weights more than {TILTED} off in total variation, or a spread "
-        f"below {SHRUNKEN} of the data's, at most looks of the last {LATE:.0%} of the run"
+        f"below {SHRUNKEN} of the data's, at the majority of looks in the last {LATE:.0%} of the run"
     ),
     advice=(
         "Compare with R1 on a relativistic objective (Huang et al. 2024), with packing (Lin et al. 2018) or with a gradient "
@@ -57,14 +58,14 @@ def mode_collapse(run: Run) -> pd.DataFrame | str:
     lost = counts < LOST * due
     tilt = 0.5 * np.abs(counts - due).sum(-1) / np.maximum(due.sum(-1), 1)
     shrunken = (within < SHRUNKEN) | (overall < SHRUNKEN)
-    collapsed = lost.any(-1) | (tilt > TILTED) | shrunken
+    collapsed = lost.any(-1) | (tilt > TILTED) | shrunken | ~np.isfinite(counts).all(-1)
 
     rows = []
     for row in run.outcome.itertuples():
         m = int(row.member)  # type: ignore[arg-type]
         if row.status == "diverged":
             verdict, onset, evidence = "present", float(row.step), f"diverged at step {row.step}: {row.place}"  # type: ignore[arg-type]
-        elif due[-1, m].min() < DUE * max(quality[-1, m], LOST):
+        elif due[-1, m].min() < DUE - 1e-6:  # the sum of weights is rounded
             verdict, onset = "inconclusive", np.nan
             evidence = f"too few samples for {due.shape[-1]} modes; raise evaluation so that each is due {DUE}"
         else:
@@ -90,7 +91,7 @@ def _by_mode(run: Run, name: str) -> np.ndarray:
 
 def _width(n_looks: int) -> int:
     """Return how many looks make up the end of the run."""
-    return min(n_looks, max(3, round(LATE * n_looks)))
+    return max(1, min(max(3, round(LATE * n_looks)), (n_looks - 1) // 2))
 
 
 def _late(collapsed: np.ndarray, width: int) -> np.ndarray:
@@ -107,6 +108,8 @@ def _begin(late: np.ndarray) -> int:
 
 def _evidence(lost: np.ndarray, tilt: float, within: float, overall: float) -> str:
     said = []
+    if not np.isfinite(tilt):
+        said.append("samples are not finite")
     if lost.any():
         names = [str(k) for k in np.flatnonzero(lost)]
         listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")

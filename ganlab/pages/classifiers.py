@@ -48,7 +48,7 @@ def _per_second(run: Run) -> stats.Interval:
 
 def _classifier_answer(runs: Sequence[Run]) -> str:
     said = ", ".join(f"{r.experiment.subject} {_final(r, 'test_accuracy').estimate:.2%}" for r in runs)
-    if len(runs) != 2:
+    if len(runs) != 2 or len(set(runs[0].experiment.seeds) & set(runs[1].experiment.seeds)) < 2:
         return f"Mean test accuracy: {said}."
     (row,) = (r for r in compare(runs[1], runs[0]).to_dict("records") if r["quantity"] == "test_accuracy")
     a, b = runs[1].experiment.subject, runs[0].experiment.subject
@@ -78,13 +78,15 @@ def _classifier_table(runs: Sequence[Run], colours: plots.Colours) -> Table:
         "Accuracy, speed and size",
         ["classifier", "test accuracy", "training images/s", "parameters", "epochs", "training images"],
         rows,
-        f"Means over seeds with 95 % Student-t intervals. Speed: median epoch of each seed, with {threads} "
+        "Means over seeds with 95 % Student-t intervals: over initial weights and the order of images, on one fixed test set, "
+        "whose own sampling error is not in them. "
+        f"Speed: median epoch of each seed, with {threads} "
         "thread(s) a process while other runs trained beside it; compare the two, not with other machines.",
     )
 
 
 def _classifier_comparison(runs: Sequence[Run]) -> list[Table]:
-    if len(runs) != 2:
+    if len(runs) != 2 or len(set(runs[0].experiment.seeds) & set(runs[1].experiment.seeds)) < 2:
         return []
     a, b = runs[1], runs[0]
     frame = compare(a, b).set_index("quantity")

@@ -15,7 +15,6 @@ from ganlab.diagnoses import Diagnosis, compare, diagnose
 from ganlab.experiment import Run
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 from ganlab.pages.shared import distinct, environment, settings, sources
-from ganlab.registry import InputError
 
 CEILING = 1 - math.exp(-4.5)
 """Share of high-quality samples of a perfect sampler under the default rule, in any dimension."""
@@ -29,12 +28,6 @@ BASELINE = "nsgan"
 
 def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do these GANs collapse?") -> Page:
     """Return the page about GAN runs: the verdict matrix first, then what it rests on."""
-    for run in runs:
-        if run.experiment.varied:
-            raise InputError(
-                f"{run.experiment.title} varies {', '.join(run.experiment.varied)}; a page shows one setting a run, "
-                "so make a run for each value"
-            )
     runs = distinct(runs)
     found = [diagnose(run)["mode_collapse"] for run in runs]
     colours = plots.palette(run.experiment.subject for run in runs)
@@ -46,7 +39,9 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         if planar:
             evidence.append(_final_figure(planar, data, colours))
             evidence += [_samples_figure(run, colours) for run in planar]
-        evidence += [_images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].ndim == 6]
+        evidence += [
+            _images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
+        ]
     curves = [
         _curves_figure(group, data, colours, *what)
         for data, group in by_data.items()
@@ -127,7 +122,7 @@ def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
     if poor:
         note += f"\n{poor} of {d.n} with poor samples"
     if diverged:
-        note += f"\n{diverged} of {d.n} diverged"
+        note += f"\n{diverged} of {d.n} diverged, left out of medians"
     return Cell(f"{d.failures} of {d.n}: {d.verdict}", tone=d.verdict, note=note)
 
 
@@ -194,13 +189,12 @@ def _rates_figure(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plot
 
 
 def _final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figure:
-    frame = pd.concat(
-        [plots.frame_samples(run, n_moments=2).assign(variant=run.experiment.subject) for run in runs],
-        ignore_index=True,
-    )
-    steps = max(run.experiment.steps for run in runs)
-    frame = frame[frame["step"] == f"step {steps}"]
-    frame = frame.assign(rank=frame["seed"].str.partition(":")[0]).drop(columns=["seed"])
+    parts = []
+    for run in runs:
+        last = plots.frame_samples(run, n_moments=2)
+        last = last[last["step"] == f"step {run.samples['moments'][-1]}"]
+        parts.append(last.assign(variant=run.experiment.subject, rank=last["seed"].str.partition(":")[0]))
+    frame = pd.concat(parts, ignore_index=True).drop(columns=["seed"])
 
     def draw(part: pd.DataFrame, ax: Axes) -> Axes:
         return plots.draw_samples(part, ax, colour=colours[part["variant"].iloc[0]])
@@ -210,7 +204,7 @@ def _final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Fig
         lambda: plots.grid(frame, draw, col="variant", row="rank", height=1.5, aspect=1.0, equal=True, margin_titles=True),
         frame,
         f"Small multiples for {data}: a column per variant; rows are the best, median and worst seed by divergence; samples "
-        f"against true modes at step {steps}.",
+        "against true modes at each run's last step.",
         "Open circles: true modes; dots: 256 samples. Best, median and worst of the seeds by the divergence that counts "
         "samples off all modes.",
     )
@@ -264,17 +258,22 @@ def _curves_figure(
     reference: float | None,
 ) -> Figure:
     frame = plots.frame_curves(runs, name, index)
+    if reference == CEILING and not all((run.samples["std"] > 0).all() for run in runs if "std" in run.samples):
+        reference = None  # point masses have no ceiling below 100 %
     draw = partial(plots.draw_curves, colours=colours, label=label, log=log, reference=reference)
-    last = frame[frame["step"] == frame["step"].max()].groupby("variant", sort=False)["value"].median()
+    ends = frame.groupby("variant", sort=False)["step"].transform("max")
+    last = frame[frame["step"] == ends].groupby("variant", sort=False)["value"].median()
     said = "; ".join(f"{variant} {value:.3g}" for variant, value in last.items())
     dotted = "" if reference is None else f" Dotted: {reference:.4g}, what a perfect generator would have."
+    diverged = sum(int((run.outcome["status"] == "diverged").sum()) for run in runs)
+    left_out = f" {diverged} diverged seeds are left out of medians once they have no value." if diverged else ""
     n = max(len(run.experiment.seeds) for run in runs)
     return Figure(
         f"{question[:-1]}, on {data}?",
         lambda: plots.grid(frame, draw, col="variant", wrap=min(3, len(runs)), height=1.9, aspect=1.55),
         frame,
         f"{label} over steps on {data}, a panel per variant. Medians at the last step: {said}.",
-        f"Thin lines: each of {n} seeds; thick: their median. At the last step: {said}.{dotted}",
+        f"Thin lines: each of {n} seeds; thick: their median. At the last step: {said}.{dotted}{left_out}",
     )
 
 

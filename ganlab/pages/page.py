@@ -8,11 +8,10 @@ Every figure has a text alternative and carries its data for download.
 from __future__ import annotations
 
 import base64
+import errno
 import gzip
 import io
 import os
-import shlex
-import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -116,29 +115,49 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
 
 
-def write(pages: Sequence[Page], path: str | Path, command: Sequence[str] | None = None) -> Path:
+def write(pages: Sequence[Page], path: str | Path, command: str = "ganlab.report(runs, path)") -> Path:
     """Render pages into one HTML file, written aside and renamed, and return its path.
 
-    Raises InputError when the file cannot be written.
+    Parameters
+    ----------
+    command
+        What made the report, for its readers; paths and arguments of a user's own program do not belong in it.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written; nothing is drawn then.
     """
-    text = render(pages, shlex.join(_this_command() if command is None else command))
     target = Path(path).absolute()
+    prepare(path)
     aside = target.parent / f".report-{uuid.uuid4().hex}"
+    text = render(pages, command)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         aside.write_text(text, encoding="utf-8")
         os.replace(aside, target)
     except OSError as error:
-        raise InputError(f"cannot write the report to {str(path)!r}: {error.strerror or error}; choose another path") from error
+        raise _unwritable(path, error) from error
     finally:
         aside.unlink(missing_ok=True) if aside.parent.is_dir() else None
     return Path(path)
 
 
-def _this_command() -> list[str]:
-    """Return the command that runs now, without the folder of its program: a report is for sharing."""
-    program = Path(sys.argv[0]).name
-    return [*(["python"] if program.endswith(".py") else []), program, *sys.argv[1:]]
+def prepare(path: str | Path) -> None:
+    """Make the folder of a report, and try to write there. Raises InputError when that fails."""
+    target = Path(path).absolute()
+    aside = target.parent / f".report-{uuid.uuid4().hex}"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside.touch()
+        aside.unlink()
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str | Path, error: OSError) -> InputError:
+    return InputError(f"cannot write the report to {str(path)!r}: {error.strerror or error}; choose another path")
 
 
 def render(pages: Sequence[Page], command: str) -> str:

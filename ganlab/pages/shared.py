@@ -11,8 +11,11 @@ from ganlab.pages.page import Cell, Table
 
 
 def distinct(runs: Sequence[Run]) -> list[Run]:
-    """Return each run once, under a name of its own: runs of one variant on one data set get the start of their id too."""
-    unique = list({run.experiment.id: run for run in runs}.values())
+    """Return each run once, one for each value of its numbers, under a name of its own.
+
+    Runs of one variant on one data set get the start of their id too.
+    """
+    unique = [part for run in {run.experiment.id: run for run in runs}.values() for part in run.parts()]
     titles = Counter(run.experiment.title for run in unique)
     named = []
     for run in unique:
@@ -24,17 +27,16 @@ def distinct(runs: Sequence[Run]) -> list[Run]:
 
 def settings(runs: Sequence[Run]) -> Table:
     """Return what all runs have in common, and what is each one's own."""
-    columns: dict[str, dict[str, str]] = {}
+    by_run: dict[str, dict[str, str]] = {}
     for run in runs:
         e = run.experiment
-        values = {
-            "steps": e.steps,
-            "seeds": _seeds(e.seeds),
-            "looks every": e.every,
-            **e.settings,
-            **{k: v[0] for k, v in e.numbers.items()},
-        }
-        columns.setdefault(e.subject, {}).update({k: _plain(v) for k, v in values.items()})
+        own = {"steps": e.steps, "seeds": _seeds(e.seeds), "looks every": e.every, **e.settings}
+        by_run[e.title] = {k: _plain(v) for k, v in {**own, **{k: v[0] for k, v in e.numbers.items()}}.items()}
+    columns: dict[str, dict[str, str]] = {}
+    for run in runs:  # one row a variant, unless its settings differ between data sets
+        e = run.experiment
+        same = all(by_run[r.experiment.title] == by_run[e.title] for r in runs if r.experiment.subject == e.subject)
+        columns[e.subject if same else e.title] = by_run[e.title]
     names = list(dict.fromkeys(name for values in columns.values() for name in values))
     common = {n for n in names if len({values.get(n) for values in columns.values()}) == 1}
     rows: list[list[Cell | str]] = [["all", "; ".join(f"{n} {next(iter(columns.values()))[n]}" for n in names if n in common)]]
@@ -57,12 +59,16 @@ def _plain(value: object) -> str:
 
 
 def environment(runs: Sequence[Run]) -> list[str]:
-    """Return versions, device and time, a sentence."""
-    e = runs[0].environment
+    """Return versions, devices and time, a sentence; all values where runs differ."""
+
+    def values(name: str) -> str:
+        return " and ".join(dict.fromkeys(str(run.environment[name]) for run in runs))
+
     seconds = sum(float(run.environment["seconds"]) for run in runs)
     return [
-        f"ganlab {e['ganlab']}, torch {e['torch']}, Python {e['python']}, {e['system']} {e['device_name']}, {e['device']}, "
-        f"{e['dtype']}, {e['threads']} of {e['cores']} threads a process; {seconds:.0f} seconds of training in all."
+        f"ganlab {values('ganlab')}, torch {values('torch')}, Python {values('python')}, {values('system')} "
+        f"{values('device_name')}, {values('device')}, {values('dtype')}, {values('threads')} of {values('cores')} threads a "
+        f"process; {seconds:.0f} seconds of training in all."
     ]
 
 
