@@ -35,7 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 SIX = tuple(VARIANTS)[:6]
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"variants": SIX, "seeds": 8, "steps": 2400},
+    "quick": {"variants": SIX, "seeds": 8, "steps": 2200},
     "standard": {"variants": tuple(VARIANTS), "seeds": 16, "steps": 10_000},
     "full": {"variants": tuple(VARIANTS), "seeds": 40, "steps": 30_000},
 }

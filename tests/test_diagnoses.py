@@ -104,6 +104,24 @@ def test_too_few_samples_for_the_modes_is_said() -> None:
     assert math.isnan(found.rate)
 
 
+def test_blurred_samples_with_right_weights_are_not_collapse_however_few_are_of_high_quality() -> None:
+    """A sixth of the samples is of high quality: enough of them on the ring, too few to count on the grid."""
+    for name in ("ring8", "grid25"):
+        blurred = data.get(name)
+        wide = of_modes(blurred, list(range(len(blurred.modes))), std=5.0)
+        for n in (500, 2500):
+            found = diagnose(run_of(wide, ring=blurred, n=n, n_seeds=6))["mode_collapse"]
+            assert (found.failures, found.n) == (0, 6), (name, n)
+
+
+@pytest.mark.parametrize(("looks", "failures"), [((0, 100), 1), ((0, 100, 200), 1), ((0, 50, 100, 150, 200), 1)])
+def test_the_end_of_a_run_is_its_end_with_few_looks_too(looks: tuple[int, ...], failures: int) -> None:
+    late = diagnose(run_of(until(looks[-1], perfect, of_modes(RING, [1])), n_seeds=1, steps=looks))
+    assert late["mode_collapse"].failures == failures
+    early = diagnose(run_of(until(looks[-1], of_modes(RING, [1]), perfect), n_seeds=1, steps=looks))
+    assert early["mode_collapse"].failures == 0
+
+
 def test_without_modes_it_does_not_apply() -> None:
     run = run_of(perfect, n_seeds=2)
     bare = replace(run, trace=run.trace[run.trace["name"] == "js"].reset_index(drop=True))

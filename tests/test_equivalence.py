@@ -13,6 +13,7 @@ from ganlab.game import UPDATES, Batch, Game, initial
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import OPTIMIZERS
 from ganlab.penalties import CONSTRAINTS, PENALTIES
+from ganlab.registry import InputError
 from ganlab.rng import PURPOSES, stream
 from ganlab.train import BLOCK, build, draw, plan, run, train
 
@@ -190,6 +191,24 @@ def test_users_nets_train_mapped_as_in_a_plain_loop() -> None:
         for net, player in zip(plain[:2], ("generator", "discriminator"), strict=True):
             vector = nn.utils.parameters_to_vector(net.parameters()).detach().numpy()
             np.testing.assert_allclose(mapped[player][member.place], vector, rtol=1e-9, atol=1e-11)
+
+
+def test_runs_on_unnamed_mixtures_or_in_another_precision_have_names_of_their_own() -> None:
+    tiny = {"seeds": 1, "steps": 1, "hidden": (4,), "batch": 4, "evaluation": 8}
+    near, far = (run("nsgan", data.mixtures.Mixture([[0, 0], [x, x]], 0.1), **tiny) for x in (1, 5))
+    assert near.experiment.id != far.experiment.id
+    single, double = (run("nsgan", "ring8", dtype=dtype, **tiny) for dtype in (torch.float32, torch.float64))
+    assert single.experiment.id != double.experiment.id
+
+
+def test_a_net_with_dice_of_its_own_is_refused() -> None:
+    class Noisy(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x + 0.1 * torch.randn_like(x))
+
+    game = Game(lambda: nn.Linear(3, 2), lambda: Noisy(2, 1))
+    with pytest.raises(InputError, match="the discriminator draws random numbers of its own"):
+        run(game, "ring8", seeds=1, steps=1, batch=4)
 
 
 def test_batch_draws_are_cut_by_update() -> None:

@@ -411,11 +411,28 @@ def test_a_run_in_which_all_diverged_still_gives_a_page(runs: list[Run]) -> None
     assert f"{N_SEEDS} of {N_SEEDS} diverged" in seen.text()
 
 
-def test_a_run_of_several_values_is_refused_with_what_to_do(runs: list[Run], tmp_path: Path) -> None:
-    varied = Experiment("gan", "nsgan", "ring8", (0, 1), 200, 50, {}, {"lr": (1e-3, 1e-4), "r1": (1.0,)})
-    with pytest.raises(InputError, match="nsgan on ring8 varies lr; a page shows one setting a run, so make a run for each"):
-        report(replace(runs[0], experiment=varied), tmp_path / "report.html")
-    assert list(tmp_path.iterdir()) == []
+def test_a_run_of_several_values_stands_as_one_row_for_each() -> None:
+    one = shown(perfect, "nsgan", n_seeds=4)
+    numbers = {"lr": (1e-3, 1e-4), "r1": (1.0,)}
+    both = Experiment("gan", "nsgan", "ring8", (0, 1), one.experiment.steps, one.experiment.every, {}, numbers)
+    (page,) = pages_of([replace(one, experiment=both, outcome=outcome(both, {}))])
+    rows = page.sections[0].blocks[0].cells()
+    assert [(row[0].text, row[1].text) for row in rows] == [
+        ("nsgan lr=0.001", "0 of 2: inconclusive"),
+        ("nsgan lr=0.0001", "0 of 2: inconclusive"),
+    ]
+
+
+def test_a_diverged_seed_is_never_best_and_short_runs_stay_on_the_page() -> None:
+    bad = shown(blob(0.0), "nsgan", n_seeds=3)
+    ended = outcome(bad.experiment, {0: (50, "generator loss"), 2: (70, "generator loss")})
+    assert plots.ranked_members(replace(bad, outcome=ended))["best"] == 1
+    long = shown(perfect, "wgan", n_seeds=2)
+    short = replace(long, experiment=replace(long.experiment, subject="nsgan", steps=1))
+    short.samples["moments"][-1] = long.samples["moments"][-1]
+    (page,) = pages_of([long, short])
+    ends = next(b for s in page.sections for b in s.blocks if b.title.startswith("Where do the samples lie"))
+    assert set(ends.frame["variant"]) == {"wgan", "nsgan"}
 
 
 def test_a_report_about_nothing_is_refused(tmp_path: Path) -> None:
@@ -431,7 +448,7 @@ BLANK = [Page("x", "A page", "An answer.", [])]
 
 def test_a_page_is_written_where_asked_and_replaces_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "page.html"
-    assert write(BLANK, path, ["make", "a page"]) == path
+    assert write(BLANK, path, "make 'a page'") == path
     assert "make &#39;a page&#39;" in path.read_text(encoding="utf-8")
     path.write_text("old")
     write(BLANK, str(path))

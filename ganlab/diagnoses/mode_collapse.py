@@ -90,8 +90,9 @@ def _by_mode(run: Run, name: str) -> np.ndarray:
 
 
 def _width(n_looks: int) -> int:
-    """Return how many looks make up the end of the run."""
-    return max(1, min(max(3, round(LATE * n_looks)), (n_looks - 1) // 2))
+    """Return how many looks make up the end of the run, an odd number so that most of them decide."""
+    width = max(1, min(max(3, round(LATE * n_looks)), (n_looks - 1) // 2))
+    return width - 1 + width % 2
 
 
 def _late(collapsed: np.ndarray, width: int) -> np.ndarray:
