@@ -10,9 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ganlab import data as distributions
+from ganlab import rng
 from ganlab.data.mixtures import Mixture
 from ganlab.experiment import Experiment, at_least, number_values, schedule
 from ganlab.game import UPDATES, Game, check_turns
@@ -142,3 +144,44 @@ def _numbers(optimizer: str, chosen: Mapping[str, Any], weights: Mapping[str, An
     if isinstance(values["lr"], list | tuple) and len(values["lr"]) > 1 and rate is None:
         raise InputError("with several values of lr, say which lr_discriminator goes with them (one value, or a list to cross)")
     return {name: number_values(name, value) for name, value in {**values, **weights}.items()}
+
+
+def _forward(net: nn.Module, x: Tensor, role: str) -> Any:
+    """Return the net's output. Raises InputError when it depends on torch's global random state."""
+    outputs = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            outputs.append(net(x))
+    if isinstance(outputs[0], Tensor) and not torch.equal(*outputs):
+        raise InputError(
+            f"the {role} draws random numbers of its own in forward, so a seed would not repeat; remove that, or feed noise "
+            "through the latent"
+        )
+    return outputs[0]
+
+
+def check_fit(game: Game, data: Any) -> None:
+    """Raise InputError when the nets do not fit the data or each other, or samples are not of the shape they should have."""
+    real = data.sample(2, rng.stream(0, "evaluation"))
+    if not isinstance(real, Tensor) or tuple(real.shape) != (2, *data.shape):
+        what = tuple(real.shape) if isinstance(real, Tensor) else type(real).__name__
+        raise InputError(f"data {data.name!r} of shape {tuple(data.shape)} must give tensors [n, *shape]; got {what} for n=2")
+    generator, discriminator = (net.build(0) for net in game.nets)
+    try:
+        with torch.no_grad():
+            fake = _forward(generator, torch.zeros(2, game.latent or 0), "generator")
+            if not isinstance(fake, Tensor) or tuple(fake.shape) != (2, *data.shape):
+                what = tuple(fake.shape) if isinstance(fake, Tensor) else type(fake).__name__
+                raise InputError(
+                    f"the generator turns latents (2, {game.latent}) into {what}, but samples of "
+                    f"{data.name!r} are (2, {', '.join(map(str, data.shape))}); change its last layer"
+                )
+            logits = _forward(discriminator, fake, "discriminator")
+    except InputError:
+        raise
+    except Exception as error:  # a user's forward may fail in any way
+        raise InputError(f"the nets do not fit latent size {game.latent} and data {tuple(data.shape)}: {error}") from error
+    if not isinstance(logits, Tensor) or logits.numel() != 2:
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"the discriminator must give one logit a sample, (2,) or (2, 1) for two samples; got {what}")

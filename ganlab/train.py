@@ -28,7 +28,7 @@ from ganlab.game import UPDATES, Batch, Game, State, StepLosses, initial, step
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.penalties import CONSTRAINTS, PENALTIES
-from ganlab.planning import build, distribution, plan, plan_game
+from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.variants import VARIANTS
 
@@ -140,7 +140,7 @@ def train(
     place = partial(torch.Tensor.to, device=device, dtype=dtype)
     for net in game.nets:
         net.to(device, dtype)
-    _check_shapes(game, data)
+    check_fit(game, data)
     data = data.to(device) if hasattr(data, "to") else data  # images are held where they are used
     batch_size, n_evaluation = experiment.settings["batch"], experiment.settings["evaluation"]
     state: State = tree_map(place, _stack([initial(game, member.seed) for member in members]))
@@ -366,44 +366,3 @@ def _check_place(device: str, dtype: torch.dtype) -> None:
         torch.zeros(1, dtype=dtype, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:  # whichever torch was built with or without
         raise InputError(f"cannot compute on device {device!r}: {error}; device='cpu' is always there") from error
-
-
-def _forward(net: torch.nn.Module, x: Tensor, role: str) -> Any:
-    """Return the net's output. Raises InputError when it depends on torch's global random state."""
-    outputs = []
-    for seed in (0, 1):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            outputs.append(net(x))
-    if isinstance(outputs[0], Tensor) and not torch.equal(*outputs):
-        raise InputError(
-            f"the {role} draws random numbers of its own in forward, so a seed would not repeat; remove that, or feed noise "
-            "through the latent"
-        )
-    return outputs[0]
-
-
-def _check_shapes(game: Game, data: Any) -> None:
-    """Raise InputError when the nets do not fit the data or each other, or samples are not of the shape they should have."""
-    real = data.sample(2, rng.stream(0, "evaluation"))
-    if not isinstance(real, Tensor) or tuple(real.shape) != (2, *data.shape):
-        what = tuple(real.shape) if isinstance(real, Tensor) else type(real).__name__
-        raise InputError(f"data {data.name!r} of shape {tuple(data.shape)} must give tensors [n, *shape]; got {what} for n=2")
-    generator, discriminator = (net.build(0) for net in game.nets)
-    try:
-        with torch.no_grad():
-            fake = _forward(generator, torch.zeros(2, game.latent or 0), "generator")
-            if not isinstance(fake, Tensor) or tuple(fake.shape) != (2, *data.shape):
-                what = tuple(fake.shape) if isinstance(fake, Tensor) else type(fake).__name__
-                raise InputError(
-                    f"the generator turns latents (2, {game.latent}) into {what}, but samples of "
-                    f"{data.name!r} are (2, {', '.join(map(str, data.shape))}); change its last layer"
-                )
-            logits = _forward(discriminator, fake, "discriminator")
-    except InputError:
-        raise
-    except Exception as error:  # a user's forward may fail in any way
-        raise InputError(f"the nets do not fit latent size {game.latent} and data {tuple(data.shape)}: {error}") from error
-    if not isinstance(logits, Tensor) or logits.numel() != 2:
-        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the discriminator must give one logit a sample, (2,) or (2, 1) for two samples; got {what}")
