@@ -301,8 +301,9 @@ def _definitions(d: Diagnosis) -> list[str]:
         f"dimensions; a perfect sampler therefore scores {CEILING:.2%}, and more means samples too tight.",
         "Covered: a mode with at least a tenth of the high-quality samples that a perfect sampler of the same size would put "
         "there.",
-        f"Poor samples: fewer than {POOR:.0%} of high quality. Poor is not collapsed: modes are then counted by nearest "
-        "sample, and a generator that spreads over all of them without meeting any is bad, or not trained long enough.",
+        f"Poor samples: fewer than {POOR:.0%} of high quality. Poor is not collapsed: a generator that spreads over all modes "
+        "without meeting any is bad, or not trained long enough. What a mode has of its due is counted among high-quality "
+        "samples, and by nearest sample where some mode is due fewer than 20 of those.",
         "Best, median, worst: by the Kullback-Leibler divergence over modes plus one bin for samples on no mode.",
         f"What might help: {d.advice}",
     ]
