@@ -1,45 +1,31 @@
 """The game and one step of it: a pure function written for one member.
 
 `step(game, state, batch, numbers)` is the whole of training. It draws nothing and keeps nothing, so mapping it over a
-leading axis trains many members as one program, and numbers such as learning rates may differ between them.
-
-    alternating:   n_critic times  psi   <- psi   - optimiser(grad_psi   L_D(psi, theta))
-                   then            theta <- theta - optimiser(grad_theta L_G(psi, theta))
-    simultaneous:  both from the same (psi, theta) and the same batch
+leading axis trains many members as one program, and numbers such as learning rates may differ between them. The update
+rules are in `updates.py`; here is what the players hold, what the discriminator is shown, and what each of them minimises.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad_and_value
 
 from ganlab.experiment import number_values
 from ganlab.nets import Net
-from ganlab.objectives import OBJECTIVES
-from ganlab.optim import OPTIMIZERS, Memory, Numbers
-from ganlab.penalties import CONSTRAINTS, PENALTIES
-from ganlab.registry import InputError, Registry, unknown
+from ganlab.objectives import OBJECTIVES, Losses
+from ganlab.optim import OPTIMIZERS, Numbers
+from ganlab.parts import PARTS, Parts, check
+from ganlab.penalties import PENALTIES, PERTURBATIONS
+from ganlab.registry import InputError, unknown
+from ganlab.regularizers import CATEGORIES_OF_FAKES, REGULARIZERS, Turn
+from ganlab.updates import NOTHING, UPDATES, Kept, Player, State, StepLosses, remember, remembered
 
-UPDATES: Registry[Callable[..., tuple[Any, Any]]] = Registry("update rule")
-
-
-class Player(NamedTuple):
-    """One net's parameters and its optimiser's memory."""
-
-    parameters: Tensor
-    memory: Memory
-
-
-class State(NamedTuple):
-    """All that changes while training, for one member; with a leading axis, for all of them."""
-
-    generator: Player
-    discriminator: Player
+__all__ = ["UPDATES", "Batch", "Game", "Player", "Shown", "State", "StepLosses", "initial", "pack", "step"]
 
 
 class Batch(NamedTuple):
@@ -48,49 +34,78 @@ class Batch(NamedTuple):
     real: Tensor
     """`[draw, batch, *shape]`"""
     latent: Tensor
-    """`[draw, batch, latent]`"""
+    """`[draw, batch, latent + categories]`: random numbers, then the sample's category as a one-hot vector."""
     noise: Tensor
     """Uniform for penalties, `[draw, batch, 1 + d]`; empty when no penalty draws."""
+    jitter: Any = ()
+    """Standard normal, for noise on what the discriminator sees, `[draw, 2, batch, *shape]`; () without such noise."""
 
     def draw(self, i: int) -> Batch:
         """Return the draws of one update."""
-        return Batch(self.real[i], self.latent[i], self.noise[i])
+        return Batch(self.real[i], self.latent[i], self.noise[i], self.jitter[i] if len(self.jitter) else ())
 
 
-class StepLosses(NamedTuple):
-    """The losses the players saw in one step, penalties included; the discriminator's is that of its last update."""
+class Shown(NamedTuple):
+    """What the discriminator is shown in one update, and the function that scores it."""
 
-    discriminator: Tensor
-    generator: Tensor
+    score: Callable[[Tensor], Tensor]
+    """From `[pack, *shown]` to a logit and a score for each category, `[pack, 1 + category]`."""
+    read: Callable[[Tensor], Tensor]
+    """From the same to what the discriminator's net reads: with the labels, if it is shown labels."""
+    real: Tensor
+    fake: Tensor
+    sample: Tensor
+    """The generator's samples as it made them, `[batch, *shape]`."""
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.score(x)[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
 class Game:
-    """Two nets and the rules they play by; structure only, the weights are in `State`.
+    """Two sides and the rules they play by; structure only, the weights are in `State`.
 
     Parameters
     ----------
     generator
-        Net from `[n, latent]` to `[n, *shape]`: a module, or a function that builds one (see `ganlab.nets.Net`).
+        Net from `[n, latent + categories]` to `[n, *shape]`: a module, or a function that builds one (see `ganlab.nets.Net`).
+        With `shown="latent"` a `ganlab.layers.Bidirectional`, which also holds the encoder.
     discriminator
-        Net from `[n, *shape]` to logits `[n]` or `[n, 1]`.
+        Net from what it is shown to logits `[n]` or `[n, 1]`; with categories to score, `[n, 1 + categories]`.
     objective
         Name in `ganlab.objectives`.
     penalties
-        Weight of each penalty, limit of each constraint, by name: `{"r1": 10.0}`.
+        Weight of each penalty and regulariser, limit of each constraint, size of each noise, by name: `{"r1": 10.0}`.
     update
-        "alternating" (n_critic discriminator updates, then the generator on fresh draws) or "simultaneous".
+        Name in `ganlab.updates`: "alternating" (n_critic discriminator updates, then the generator on fresh draws), ...
     optimizer
         Name in `ganlab.optim`.
     n_critic
         Discriminator updates per step.
     latent
-        Size of the latent vector; None reads it off the generator's first linear layer.
+        Random numbers that make a sample; None reads it off the generator's first linear layer.
+    latent_law
+        "normal", "uniform" on [-1, 1), or "unit" on [0, 1).
+    packing
+        Samples that the discriminator is shown at once, joined along the first axis of a sample (Lin et al. 2018).
+    unroll
+        Discriminator updates that the generator looks ahead, through the optimiser (Metz et al. 2017).
+    categories
+        Categories that the last entries of a latent tell as a one-hot vector: labels, codes or generators.
+    labelled
+        Whether these are the labels of the data, which real samples then have too.
+    shown
+        What the discriminator is shown beside a sample: "sample" for nothing, its "label", or its "latent" (the code that the
+        encoder makes of a real sample).
+    lookahead
+        Steps between two returns to the slow weights; 0 for none (Chavdarova et al. 2021).
+    average
+        Decay of the generator's running mean, which is then what is looked at; None for none (Yaz et al. 2019).
 
     Raises
     ------
     InputError
-        For unknown names, weights below 0, or nets that cannot be mapped over members.
+        For unknown names, weights below 0, parts that do not go together, or nets that cannot be mapped over members.
     """
 
     generator: nn.Module | Callable[[], nn.Module]
@@ -101,73 +116,173 @@ class Game:
     optimizer: str = "adam"
     n_critic: int = 1
     latent: int | None = None
+    latent_law: str = "normal"
+    packing: int = 1
+    unroll: int = 0
+    categories: int = 0
+    labelled: bool = False
+    shown: str = "sample"
+    lookahead: int = 0
+    average: float | None = None
     nets: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        OBJECTIVES.entry(self.objective), UPDATES.entry(self.update), OPTIMIZERS.entry(self.optimizer)
         if not isinstance(self.penalties, Mapping):
             raise InputError(f"penalties must be weights by name, such as {{'r1': 10.0}}; got {self.penalties!r}")
         for name, weight in self.penalties.items():
-            if name not in PENALTIES and name not in CONSTRAINTS:
-                raise InputError(unknown("penalty", name, [*PENALTIES, *CONSTRAINTS]))
+            if name not in PARTS:
+                raise InputError(unknown("penalty", name, PARTS))
             number_values(name, weight)
-        check_turns(self.update, self.n_critic)
+        check(Parts.of(vars(self)))
         nets = Net(self.generator, "generator"), Net(self.discriminator, "discriminator")
         object.__setattr__(self, "nets", nets)
         if self.latent is None:
-            object.__setattr__(self, "latent", _latent_size(nets[0].module))
+            object.__setattr__(self, "latent", _latent_size(nets[0].module) - self.categories)
+        if self.shown == "latent" and not isinstance(getattr(nets[0].module, "encoder", None), nn.Module):
+            raise InputError("shown='latent' needs an encoder: build the generator as layers.Bidirectional(generator, encoder)")
+        if "gdpp" in self.penalties and not nets[1].has_features:
+            raise InputError("gdpp needs the features before the discriminator's last layer; build it as an nn.Sequential")
 
     @property
     def n_draws(self) -> int:
         """Batches drawn per step: one for each update, or one that both players share."""
-        return 1 if self.update == "simultaneous" else self.n_critic + 1
+        return Parts.of(vars(self)).n_draws
 
     @property
     def draws_noise(self) -> bool:
         """Whether some penalty needs random numbers."""
         return any(name in PENALTIES and PENALTIES.entry(name).facts["draws"] for name in self.penalties)
 
+    def noise_shape(self, batch: int, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return the shape of the uniform noise of one update: a row for each pack, a number for each entry and one more."""
+        entries = math.prod(shape) + (int(self.latent or 0) if self.shown == "latent" else 0)
+        return batch // self.packing, 1 + self.packing * entries if self.draws_noise else 0
+
+    @property
+    def perturbed(self) -> bool:
+        """Whether noise is added to what the discriminator sees."""
+        return any(name in PERTURBATIONS for name in self.penalties)
+
+    @property
+    def scores_categories(self) -> bool:
+        """Whether the discriminator gives a score for each category after its logit."""
+        return any(name in CATEGORIES_OF_FAKES for name in self.penalties)
+
+    # --- what the players do ---------------------------------------------------------------------------------------------
+
     def generate(self, theta: Tensor, latent: Tensor) -> Tensor:
         """Return fake samples `[n, *shape]`."""
         return self.nets[0].apply(theta, latent)
 
     def judge(self, psi: Tensor, x: Tensor) -> Tensor:
-        """Return logits `[n]`."""
-        return self.nets[1].apply(psi, x).flatten()
+        """Return logits `[n]` for what the discriminator is shown, `[n, *shown]`."""
+        return self._scores(psi, x)[:, 0]
 
-    def discriminator_loss(self, psi: Tensor, theta: Tensor, batch: Batch, numbers: Numbers) -> Tensor:
+    def _scores(self, psi: Tensor, x: Tensor) -> Tensor:
+        return self.nets[1].apply(psi, x).reshape(len(x), -1)
+
+    def show(
+        self, psi: Tensor, theta: Tensor, sample: Tensor, batch: Batch, numbers: Numbers, kept: Kept = NOTHING
+    ) -> Shown:
+        """Return what the discriminator is shown when the generator made `sample` from the latents of `batch`.
+
+        Noise is added to the samples first; then each gets its companion, if any; then packs are formed.
+        """
+        real, fake = batch.real, sample
+        for name in self.penalties:
+            if name in PERTURBATIONS:
+                real, fake = (
+                    PERTURBATIONS[name](x, normal, numbers, kept["age"])
+                    for x, normal in zip((real, fake), batch.jitter, strict=True)
+                )
+        return self.show_as_they_are(psi, theta, real, fake, batch)._replace(sample=sample)
+
+    def show_as_they_are(self, psi: Tensor, theta: Tensor, real: Tensor, fake: Tensor, batch: Batch) -> Shown:
+        """Return what the discriminator is shown of these samples, without noise."""
+        sample, read = fake, _itself
+        if self.shown == "label":
+            label = batch.latent[:, -self.categories :]
+            read = lambda x: torch.cat([x.flatten(1), label], 1)  # noqa: E731
+        if self.shown == "latent":
+            code = self.nets[0].apply(theta, batch.real, part="encoder")
+            real, fake = torch.cat([real.flatten(1), code], 1), torch.cat([fake.flatten(1), batch.latent], 1)
+        return Shown(lambda x: self._scores(psi, read(x)), read, pack(real, self.packing), pack(fake, self.packing), sample)
+
+    # --- what they minimise ----------------------------------------------------------------------------------------------
+
+    def discriminator_loss(
+        self, psi: Tensor, theta: Tensor, batch: Batch, numbers: Numbers, kept: Kept = NOTHING
+    ) -> Tensor:
         """Return the discriminator's loss with its penalties, a scalar."""
-        fake = self.generate(theta, batch.latent)
-        loss = OBJECTIVES[self.objective](self.judge(psi, batch.real), self.judge(psi, fake)).discriminator
+        seen = self.show(psi, theta, self.generate(theta, batch.latent), batch, numbers, kept)
+        real_scores, fake_scores = seen.score(seen.real), seen.score(seen.fake)
+        loss = self._objective(real_scores[:, 0], fake_scores[:, 0]).discriminator
         for name in self.penalties:
             if name in PENALTIES:
-                penalty = PENALTIES[name](lambda x: self.judge(psi, x), batch.real, fake, batch.noise)
-                loss = loss + numbers[name] * penalty
-        return loss
+                loss = loss + numbers[name] * PENALTIES[name](seen.logits, seen.real, seen.fake, batch.noise)
+        turn = Turn(
+            self, "discriminator", theta, psi, batch, seen.sample, seen.real, seen.fake, real_scores, fake_scores, kept
+        )
+        return loss + self._asked(turn, numbers)
 
-    def generator_loss(self, theta: Tensor, psi: Tensor, batch: Batch) -> Tensor:
-        """Return the generator's loss, a scalar."""
-        return self.loss_at_fakes(self.generate(theta, batch.latent), psi, batch.real)
+    def objective_of_discriminator(self, psi: Tensor, theta: Tensor, batch: Batch) -> Tensor:
+        """Return the discriminator's loss without any penalty, on samples without added noise."""
+        sample = self.generate(theta, batch.latent)
+        seen = self.show_as_they_are(psi, theta, batch.real, sample, batch)
+        return self._objective(seen.logits(seen.real), seen.logits(seen.fake)).discriminator
 
-    def loss_at_fakes(self, fake: Tensor, psi: Tensor, real: Tensor) -> Tensor:
+    def generator_loss(
+        self, theta: Tensor, psi: Tensor, batch: Batch, numbers: Numbers, kept: Kept = NOTHING
+    ) -> Tensor:
+        """Return the generator's loss with its regularisers, a scalar."""
+        return self.loss_at_fakes(self.generate(theta, batch.latent), theta, psi, batch, numbers, kept)
+
+    def loss_at_fakes(
+        self, sample: Tensor, theta: Tensor, psi: Tensor, batch: Batch, numbers: Numbers, kept: Kept = NOTHING
+    ) -> Tensor:
         """Return the generator's loss as a function of its samples, a scalar."""
-        logits = self.judge(psi, fake)
+        seen = self.show(psi, theta, sample, batch, numbers, kept)
+        fake_scores = seen.score(seen.fake)
         # Most objectives ignore the real logits here (a law the tests hold them to), and a pass over real costs a third.
-        real_logits = self.judge(psi, real) if OBJECTIVES.entry(self.objective).facts["pairs"] else torch.zeros_like(logits)
-        return OBJECTIVES[self.objective](real_logits, logits).generator
+        pairs = OBJECTIVES.entry(self.objective).facts["pairs"] or "classification" in self.penalties
+        real_scores = seen.score(seen.real) if pairs else torch.zeros_like(fake_scores)
+        loss = self._objective(real_scores[:, 0], fake_scores[:, 0]).generator
+        turn = Turn(self, "generator", theta, psi, batch, sample, seen.real, seen.fake, real_scores, fake_scores, kept)
+        return loss + self._asked(turn, numbers)
+
+    def _objective(self, real: Tensor, fake: Tensor) -> Losses:
+        return OBJECTIVES[self.objective](real, fake)
+
+    def _asked(self, turn: Turn, numbers: Numbers) -> Tensor | float:
+        """Return what the regularisers of the moving player add to its loss."""
+        mine = [n for n in self.penalties if n in REGULARIZERS and REGULARIZERS.entry(n).facts["player"] in (turn.role, "both")]
+        return sum((numbers[name] * REGULARIZERS[name](turn) for name in mine), start=0.0)
 
 
-def check_turns(update: str, n_critic: int) -> None:
-    """Raise InputError unless this update rule can give the discriminator that many updates a step."""
-    counts = isinstance(n_critic, int) and not isinstance(n_critic, bool)
-    if not counts or n_critic < 1 or (update == "simultaneous" and n_critic != 1):
-        raise InputError(f"n_critic must be at least 1, and 1 for simultaneous updates; got {n_critic!r}")
+def _itself(x: Tensor) -> Tensor:
+    return x
+
+
+def pack(x: Tensor, n: int) -> Tensor:
+    """Return samples `[batch, c, ...]` in packs, `[batch / n, n c, ...]`.
+
+    Example
+    -------
+    >>> pack(torch.arange(8.0).view(4, 2), 2).tolist()
+    [[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]]
+    """
+    return x if n == 1 else x.unflatten(0, (-1, n)).flatten(1, 2)
 
 
 def initial(game: Game, seed: int) -> State:
     """Return the state of a seed before its first step, float32 on the CPU."""
     optimizer = OPTIMIZERS[game.optimizer]
-    return State(*(Player(theta := net.initial(seed), optimizer.init(theta)) for net in game.nets))
+    players = []
+    for net in game.nets:
+        parameters = net.initial(seed)
+        kept = remembered(game, parameters, generator=net.role == "generator")
+        players.append(Player(parameters, optimizer.init(parameters), kept))
+    return State(*players)
 
 
 def step(game: Game, state: State, batch: Batch, numbers: Numbers) -> tuple[State, StepLosses]:
@@ -180,42 +295,8 @@ def step(game: Game, state: State, batch: Batch, numbers: Numbers) -> tuple[Stat
     numbers
         The member's numbers, 0-dimensional tensors: learning rates, betas, weights of penalties.
     """
-    return UPDATES[game.update](game, state, batch, numbers)
-
-
-@UPDATES.register(source="Goodfellow et al. 2014, algorithm 1")
-def alternating(game: Game, state: State, batch: Batch, numbers: Numbers) -> tuple[State, StepLosses]:
-    """The discriminator moves n_critic times, then the generator answers, each on fresh draws."""
-    generator, discriminator = state
-    for i in range(game.n_critic):
-        discriminator, d_loss = _move_discriminator(game, discriminator, generator, batch.draw(i), numbers)
-    generator, g_loss = _move_generator(game, generator, discriminator, batch.draw(game.n_critic), numbers)
-    return State(generator, discriminator), StepLosses(d_loss, g_loss)
-
-
-@UPDATES.register(source="Mescheder, Nowozin and Geiger 2017, algorithm 1")
-def simultaneous(game: Game, state: State, batch: Batch, numbers: Numbers) -> tuple[State, StepLosses]:
-    """Both players move at once from where they stand, on the same draws."""
-    generator, discriminator = state
-    moved_discriminator, d_loss = _move_discriminator(game, discriminator, generator, batch.draw(0), numbers)
-    moved_generator, g_loss = _move_generator(game, generator, discriminator, batch.draw(0), numbers)
-    return State(moved_generator, moved_discriminator), StepLosses(d_loss, g_loss)
-
-
-def _move_discriminator(game: Game, player: Player, opponent: Player, batch: Batch, numbers: Numbers) -> tuple[Player, Tensor]:
-    gradient, loss = grad_and_value(game.discriminator_loss)(player.parameters, opponent.parameters, batch, numbers)
-    numbers = {**numbers, "lr": numbers["lr_discriminator"]}
-    psi, memory = OPTIMIZERS[game.optimizer].update(gradient, player.memory, player.parameters, numbers)
-    for name in game.penalties:
-        if name in CONSTRAINTS:
-            psi = CONSTRAINTS[name](psi, numbers[name])
-    return Player(psi, memory), loss
-
-
-def _move_generator(game: Game, player: Player, opponent: Player, batch: Batch, numbers: Numbers) -> tuple[Player, Tensor]:
-    gradient, loss = grad_and_value(game.generator_loss)(player.parameters, opponent.parameters, batch)
-    theta, memory = OPTIMIZERS[game.optimizer].update(gradient, player.memory, player.parameters, numbers)
-    return Player(theta, memory), loss
+    state, losses = UPDATES[game.update](game, state, batch, numbers)
+    return State(*(remember(game, player, numbers) for player in state)), losses
 
 
 def _latent_size(generator: nn.Module) -> int:

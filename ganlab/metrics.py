@@ -147,7 +147,8 @@ def mode_coverage(samples: Tensor, distribution: Mixture, rule: str = "default")
             f"got {tuple(samples.shape)}"
         )
     chosen = RULES[rule]
-    counts = mode_counts(samples if samples.ndim == 3 else samples[None], distribution, chosen)
+    lying = nearest_modes(samples if samples.ndim == 3 else samples[None], distribution)
+    counts = mode_counts(lying, distribution, chosen)
     n, k = samples.shape[-2], len(distribution.modes)
     values: dict[str, Any] = {**summary(counts, n, distribution, chosen)}
     covered = values.pop("covered")
@@ -173,30 +174,58 @@ class Counts(NamedTuple):
     """Degrees of freedom of `scatter`: samples less one for each mode that has any."""
 
 
-def mode_counts(samples: Tensor, distribution: Mixture, rule: Rule) -> Counts:
-    """Return samples per mode for `[..., n, d]`; a pure function of the samples, so it maps."""
+class Nearest(NamedTuple):
+    """How samples lie to their nearest modes, whatever the rule: `[..., n]`, of `place` `[..., n, d]`."""
+
+    mode: Tensor
+    here: Tensor
+    """1 where a mode is a sample's nearest, else 0, `[..., n, mode]`."""
+    distance2: Tensor
+    """Squared Mahalanobis distance to it."""
+    place: Tensor
+    """Standardised offset from it."""
+    finite: Tensor
+
+
+def nearest_modes(samples: Tensor, distribution: Mixture) -> Nearest:
+    """Return the nearest mode of each of the samples `[..., n, d]`; a pure function of the samples, so it maps."""
     modes = distribution.modes.float().to(samples)  # as samples have them, so that point masses are met in any precision
     std = distribution.std.to(samples)
-    free = std > 0  # a dimension without spread must be met exactly
     gap = samples[..., None, :] - modes
-    z = torch.where(free, gap / torch.where(free, std, 1.0), torch.where(gap == 0, 0.0, math.inf))
+    if distribution.has_density:
+        z = gap / std
+    else:
+        free = std > 0  # a dimension without spread must be met exactly
+        z = torch.where(free, gap / torch.where(free, std, 1.0), torch.where(gap == 0, 0.0, math.inf))
     distance = z.square().sum(-1)
-    finite = torch.isfinite(samples).all(-1)
-    # infinitely many standard deviations from every mode (point masses): the nearest is then the one at the least length
+    # infinitely many standard deviations from every mode: the nearest is then the one at the least length
     length = torch.where(torch.isinf(distance).all(-1, keepdim=True), gap.square().sum(-1), distance)
-    nearest = torch.where(torch.isnan(length), math.inf, length).argmin(-1, keepdim=True)
+    mode = torch.where(torch.isnan(length), math.inf, length).argmin(-1, keepdim=True)
+    return Nearest(
+        mode=mode.squeeze(-1),
+        here=(mode == torch.arange(len(modes), device=samples.device)).to(samples.dtype),
+        distance2=distance.gather(-1, mode).squeeze(-1),
+        place=z.gather(-2, mode[..., None].expand(*mode.shape, z.shape[-1])).squeeze(-2),
+        finite=torch.isfinite(samples).all(-1),
+    )
+
+
+def mode_counts(samples: Nearest, distribution: Mixture, rule: Rule) -> Counts:
+    """Return samples per mode under a rule."""
     radius2 = rule.radius(dimensions(distribution)) ** 2
-    closest = distance.gather(-1, nearest).squeeze(-1)
-    good = finite & (closest < radius2 if rule.strict else closest <= radius2)
-    here = nearest == torch.arange(len(modes), device=samples.device)
-    mine = (here & good[..., None]).to(samples.dtype)
-    own = z.gather(-2, nearest[..., None].expand(*nearest.shape, z.shape[-1])).squeeze(-2)
-    own = torch.where(good[..., None], own, 0.0)
-    count = mine.sum(-2)
-    mean = mine.transpose(-1, -2) @ own / count.clamp(min=1)[..., None]
+    close = samples.distance2 < radius2 if rule.strict else samples.distance2 <= radius2
+    good = samples.finite & close
+    own = torch.where(good[..., None], samples.place, 0.0)
+    count, nearest = (_per_mode(mask, samples.here) for mask in (good, samples.finite))
+    mean = samples.here.transpose(-1, -2) @ own / count.clamp(min=1)[..., None]
     scatter = (own.square().sum((-1, -2)) - (count * mean.square().sum(-1)).sum(-1)).clamp(min=0)
     freedom = (count - 1).clamp(min=0).sum(-1) * dimensions(distribution)
-    return Counts(count, (here & finite[..., None]).to(samples.dtype).sum(-2), scatter, freedom)
+    return Counts(count, nearest, scatter, freedom)
+
+
+def _per_mode(mask: Tensor, here: Tensor) -> Tensor:
+    """Return how many of the marked samples `[..., n]` each mode has, `[..., mode]`."""
+    return (mask.to(here.dtype)[..., None, :] @ here).squeeze(-2)
 
 
 def summary(counts: Counts, n: int, distribution: Mixture, rule: Rule) -> dict[str, Tensor]:

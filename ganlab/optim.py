@@ -29,6 +29,14 @@ class Optimizer(NamedTuple):
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer")
 
 
+def _root(square: Tensor) -> Tensor:
+    """Square root with derivative 0 at 0, for looking through an optimiser: below the smallest normal number it is flat.
+
+    That moves no step: the root of such a number is lost beside any epsilon above 1e-150 (float32: 1e-12).
+    """
+    return square.clamp(min=torch.finfo(square.dtype).tiny).sqrt()
+
+
 def _sgd_init(parameters: Tensor) -> Memory:
     return (torch.zeros_like(parameters),)
 
@@ -44,7 +52,7 @@ def _rmsprop_init(parameters: Tensor) -> Memory:
 
 def _rmsprop(gradient: Tensor, memory: Memory, parameters: Tensor, numbers: Numbers) -> tuple[Tensor, Memory]:
     square = numbers["decay"] * memory[0] + (1 - numbers["decay"]) * gradient.square()
-    return parameters - numbers["lr"] * gradient / (square.sqrt() + numbers["epsilon"]), (square,)
+    return parameters - numbers["lr"] * gradient / (_root(square) + numbers["epsilon"]), (square,)
 
 
 def _adam_init(parameters: Tensor) -> Memory:
@@ -58,7 +66,29 @@ def _adam(gradient: Tensor, memory: Memory, parameters: Tensor, numbers: Numbers
     square = torch.lerp(gradient * gradient, square, beta2)
     scale = (1 - beta2**t).sqrt()
     step = numbers["lr"] * scale / (1 - beta1**t)
-    return parameters - step * mean / (square.sqrt() + numbers["epsilon"] * scale), (mean, square, t)
+    return parameters - step * mean / (_root(square) + numbers["epsilon"] * scale), (mean, square, t)
+
+
+def _optimistic_init(parameters: Tensor) -> Memory:
+    return (torch.zeros_like(parameters), parameters.new_zeros(()))
+
+
+def _optimistic(gradient: Tensor, memory: Memory, parameters: Tensor, numbers: Numbers) -> tuple[Tensor, Memory]:
+    previous, t = memory
+    first = t == 0  # there is no past yet: a plain gradient step
+    past = torch.where(first, gradient, previous)
+    return parameters - numbers["lr"] * (2 * gradient - past), (gradient, t + 1)
+
+
+def _optimistic_adam_init(parameters: Tensor) -> Memory:
+    return (*_adam_init(parameters), torch.zeros_like(parameters))
+
+
+def _optimistic_adam(gradient: Tensor, memory: Memory, parameters: Tensor, numbers: Numbers) -> tuple[Tensor, Memory]:
+    *moments, previous = memory
+    moved, moments = _adam(gradient, tuple(moments), parameters, numbers)
+    step = parameters - moved
+    return moved - step + previous, (*moments, step)
 
 
 OPTIMIZERS.add(
@@ -78,4 +108,16 @@ OPTIMIZERS.add(
     Optimizer(_sgd_init, _sgd, ("lr", "momentum")),
     source="Robbins and Monro 1951; Polyak 1964",
     summary="The gradient itself, with heavy-ball momentum.",
+)
+OPTIMIZERS.add(
+    "optimistic",
+    Optimizer(_optimistic_init, _optimistic, ("lr",)),
+    source="Daskalakis et al. 2018, equation 3 (optimistic mirror descent)",
+    summary="Twice the gradient minus the one before.",
+)
+OPTIMIZERS.add(
+    "optimistic_adam",
+    Optimizer(_optimistic_adam_init, _optimistic_adam, ("lr", "beta1", "beta2", "epsilon")),
+    source="Daskalakis et al. 2018, algorithm 1",
+    summary="Twice Adam's step minus the step before.",
 )

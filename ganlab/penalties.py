@@ -1,13 +1,14 @@
-"""Penalties on the discriminator's slope, and constraints on its weights: a function each.
+"""Penalties on the discriminator's slope, constraints on its weights, and noise on what it sees: a function each.
 
 A penalty is `(discriminator, real, fake, noise) -> scalar`, added to the discriminator's loss with its weight. `noise` is
 uniform in [0, 1), `[batch, 1 + d]`: one number per sample to interpolate with, and d for a perturbation; a penalty that uses
-it says so by `draws=True`. A constraint is `(parameters, limit) -> parameters`, applied after each discriminator update.
+it says so by `draws=True`. A constraint is `(parameters, limit) -> parameters`, applied after each discriminator update. What
+reaches further than the discriminator's function - both players, their memories, the latents - is in `regularizers.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ Discriminator = Callable[[Tensor], Tensor]
 
 PENALTIES: Registry[Callable[[Discriminator, Tensor, Tensor, Tensor], Tensor]] = Registry("penalty")
 CONSTRAINTS: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry("constraint")
+PERTURBATIONS: Registry[Callable[[Tensor, Tensor, Mapping[str, Tensor], Tensor], Tensor]] = Registry("noise")
 
 
 def slope(discriminator: Discriminator, x: Tensor) -> Tensor:
@@ -49,6 +51,19 @@ def gradient_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, n
     return (_norm(slope(discriminator, between)) - 1).square().mean()
 
 
+@PENALTIES.register(source="Petzka, Fischer and Lukovnikov 2018 (WGAN-LP), equation 8", draws=True)
+def gradient_penalty_one_sided(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    r"""Squared excess of the slope over 1 between real and fake, :math:`E\max(0, |\nabla D(\hat x)| - 1)^2`."""
+    between = _mix(noise[:, 0], real, fake)
+    return torch.relu(_norm(slope(discriminator, between)) - 1).square().mean()
+
+
+@PENALTIES.register(source="Thanh-Tung, Tran and Venkatesh 2019, equation 10 (0-GP)", draws=True)
+def zero_centred_penalty(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    r"""The squared slope between real and fake, :math:`E|\nabla D(\hat x)|^2`."""
+    return slope(discriminator, _mix(noise[:, 0], real, fake)).square().sum(1).mean()
+
+
 @PENALTIES.register(source="Kodali et al. 2017, released notebook", draws=True)
 def dragan(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
     r"""Squared distance of the slope to 1 around real samples only.
@@ -64,6 +79,14 @@ def dragan(discriminator: Discriminator, real: Tensor, fake: Tensor, noise: Tens
 def weight_clipping(parameters: Tensor, limit: Tensor) -> Tensor:
     """Every weight of the discriminator held within [-limit, limit]."""
     return torch.minimum(torch.maximum(parameters, -limit), limit)
+
+
+@PERTURBATIONS.register(source="Sonderby et al. 2017, section 3.2; Arjovsky and Bottou 2017, section 3")
+def instance_noise(x: Tensor, normal: Tensor, numbers: Mapping[str, Tensor], age: Tensor) -> Tensor:
+    """Gaussian noise on all that the discriminator sees: of this std at first, gone after `noise_steps` (0: never)."""
+    steps = numbers["noise_steps"]
+    left = torch.where(steps > 0, torch.clamp(1 - age / torch.where(steps > 0, steps, 1.0), min=0.0), 1.0)
+    return x + numbers["instance_noise"] * left * normal
 
 
 def _norm(rows: Tensor) -> Tensor:

@@ -6,8 +6,11 @@ Everything that a user can get wrong in words is said here, before any work; `tr
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,27 +19,34 @@ from torch import Tensor, nn
 from ganlab import data as distributions
 from ganlab import rng
 from ganlab.data.mixtures import Mixture
+from ganlab.engine import DTYPES, MAPS, PRECISIONS
 from ganlab.experiment import Experiment, at_least, number_values, schedule
-from ganlab.game import UPDATES, Game, check_turns
-from ganlab.nets import ACTIVATIONS, mlp
-from ganlab.objectives import OBJECTIVES
-from ganlab.optim import OPTIMIZERS
-from ganlab.penalties import CONSTRAINTS, PENALTIES
+from ganlab.game import Batch, Game
+from ganlab.layers import Bidirectional, OneAgainstGenerators, Projection, Several
+from ganlab.nets import ACTIVATIONS, NETS
+from ganlab.parts import PARTS, Parts, check
 from ganlab.registry import InputError, unknown
-from ganlab.variants import NUMBERS, STRUCTURE, recipe
+from ganlab.regularizers import CATEGORIES_OF_FAKES
+from ganlab.variants import NEUTRAL, NUMBERS, PLACEMENT, ROLES, SHORT, STRUCTURE, USUAL_NET, recipe
 
 Seeds = int | Sequence[int]
 
 
 def plan(
-    variant: str, data: Any, *, seeds: Seeds = 8, steps: int = 3000, every: int | None = None, **settings: Any
+    variant: str,
+    data: Any = None,
+    *,
+    seeds: Seeds = 8,
+    steps: int | None = None,
+    every: int | None = None,
+    **settings: Any,
 ) -> Experiment:
     """Return the experiment that these names and numbers define; arguments as in `ganlab.run`.
 
     Raises
     ------
     InputError
-        For anything unknown or out of range.
+        For anything unknown or out of range, and for parts that do not go together.
 
     Example
     -------
@@ -45,55 +55,91 @@ def plan(
     """
     chosen = {**recipe(variant)}
     own_penalties = chosen.pop("penalties")
-    _check_known("setting", settings, {*STRUCTURE, *NUMBERS, *PENALTIES, *CONSTRAINTS})
+    usual_data, usual_steps = chosen.pop("data", "ring8"), chosen.pop("steps", 3000)
+    _check_known("setting", settings, {*STRUCTURE, *NEUTRAL, *NUMBERS, *PARTS, *SHORT})
+    found = distribution(usual_data if data is None else data)
+    structure = {name: settings.get(name, chosen.get(name, default)) for name, default in (STRUCTURE | NEUTRAL).items()}
+    structure |= {role: _net(role, chosen.get(role, {}), settings) for role in ROLES}
+    structure["penalties"] = [name for name in PARTS if name in own_penalties or name in settings]
+    if structure["labelled"] and structure["categories"] == 0:
+        structure["categories"] = getattr(found, "n_classes", 0)
+    _check_structure(structure, found)
     chosen |= settings
-    penalties = [name for name in (*PENALTIES, *CONSTRAINTS) if name in own_penalties or name in settings]
-    structure = {name: chosen.get(name, default) for name, default in STRUCTURE.items()} | {"penalties": penalties}
-    _check_structure(structure)
-    weights = {name: chosen.get(name, own_penalties.get(name)) for name in penalties}
-    numbers = _numbers(structure["optimizer"], chosen, weights)
-    structure["hidden"] = list(structure["hidden"])
-    return Experiment("gan", variant, distribution(data).name, *schedule(seeds, steps, every), structure, numbers)
+    weights = {name: chosen.get(name, own_penalties.get(name)) for name in structure["penalties"]}
+    numbers = _numbers(Parts.of(structure), chosen, weights)
+    steps = usual_steps if steps is None else steps
+    return Experiment("gan", variant, found.name, *schedule(seeds, steps, every), _without_neutral(structure), numbers)
 
 
 def plan_game(
-    game: Game, data: Any, *, seeds: Seeds = 8, steps: int = 3000, every: int | None = None, **settings: Any
+    game: Game, data: Any = None, *, seeds: Seeds = 8, steps: int | None = None, every: int | None = None, **settings: Any
 ) -> Experiment:
     """Return the experiment of a game with nets of one's own, which are named by their text and first initial weights."""
-    _check_known("setting for a Game", settings, {*NUMBERS, "batch", "evaluation", *game.penalties})
+    _check_known("setting for a Game", settings, {*NUMBERS, *PLACEMENT, "batch", "evaluation", *game.penalties})
+    found = distribution("ring8" if data is None else data)
     structure = {
-        "objective": game.objective, "update": game.update, "optimizer": game.optimizer, "n_critic": game.n_critic,
-        "batch": settings.get("batch", STRUCTURE["batch"]), "latent": game.latent,
-        "evaluation": settings.get("evaluation", STRUCTURE["evaluation"]), "penalties": list(game.penalties),
+        **{name: getattr(game, name) for name in (*STRUCTURE, *NEUTRAL) if hasattr(game, name)},
+        **{name: settings.get(name, usual) for name, usual in PLACEMENT.items()},
+        "batch": settings.get("batch", STRUCTURE["batch"]), "evaluation": settings.get("evaluation", STRUCTURE["evaluation"]),
+        "penalties": list(game.penalties),
         **{net.role: str(net) for net in game.nets},
         **{f"{net.role}_weights": hashlib.sha256(net.initial(0).numpy().tobytes()).hexdigest()[:16] for net in game.nets},
     }  # fmt: skip
-    _check_structure(structure)
+    _check_structure(structure, found)
     weights = {name: settings.get(name, weight) for name, weight in game.penalties.items()}
-    numbers = _numbers(game.optimizer, settings, weights)
-    return Experiment("gan", "own nets", distribution(data).name, *schedule(seeds, steps, every), structure, numbers)
+    numbers = _numbers(Parts.of(structure), {"average": game.average, **settings}, weights)
+    steps = 3000 if steps is None else steps
+    return Experiment("gan", "own nets", found.name, *schedule(seeds, steps, every), _without_neutral(structure), numbers)
 
 
 def build(experiment: Experiment, data: Any = None) -> tuple[Game, Any]:
     """Return the game and the data of a planned experiment; `data` where they are an object and not a name."""
     found = distribution(experiment.data if data is None else data)
-    s, shape = experiment.settings, found.shape
-    size, hidden = math.prod(shape), tuple(s["hidden"])
-
-    def generator() -> nn.Module:
-        net = mlp(s["latent"], size, hidden, s["activation"])
-        return net if len(shape) == 1 else nn.Sequential(net, nn.Tanh(), nn.Unflatten(1, shape))
-
-    def discriminator() -> nn.Module:
-        net = mlp(size, 1, hidden, s["activation"])
-        return net if len(shape) == 1 else nn.Sequential(nn.Flatten(), net)
-
+    s, shape = experiment.settings, tuple(found.shape)
+    parts = {f.name: s[f.name] for f in fields(Parts) if f.name in s and f.name != "penalties"}
     penalties = {name: experiment.numbers[name][0] for name in s["penalties"]}
+    average = experiment.numbers.get("average", (None,))[0]
     game = Game(
-        generator, discriminator, objective=s["objective"], penalties=penalties, update=s["update"],
-        optimizer=s["optimizer"], n_critic=s["n_critic"], latent=s["latent"],
+        partial(_generator, s, shape), partial(_discriminator, s, shape), penalties=penalties, latent=s["latent"],
+        average=average, **parts,
     )  # fmt: skip
     return game, found
+
+
+def _generator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
+    """Return a generator as the settings say, with an encoder or in several copies where the game needs them."""
+    p, settings = Parts.of(s), dict(s["generator"])
+    net = NETS[settings.pop("net")]
+    if "identification" in p.penalties:
+        return Several(p.categories, lambda: net(s["latent"], _plain(shape), **settings))
+    made = net(s["latent"] + p.categories, _plain(shape), **settings)
+    if p.shown != "latent":
+        return made
+    return Bidirectional(made, net(_plain(shape), s["latent"], **{**settings, "output": None}))
+
+
+def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
+    """Return a discriminator as the settings say, for what it is shown and with the scores it has to give."""
+    p, settings = Parts.of(s), dict(s["discriminator"])
+    net, head = NETS[settings.pop("net")], settings.pop("head", None)
+    size = math.prod(shape)
+    if head == "projection":
+        *hidden, width = settings.pop("hidden")
+        features = net(size, width, hidden, **{**settings, "output": settings["activation"]})
+        return Projection(features, width, p.categories)
+    n_in = {
+        "sample": _plain((p.packing * shape[0], *shape[1:])),
+        "label": size + p.categories,
+        "latent": p.packing * (size + s["latent"]),
+    }[p.shown]
+    scored = [name for name in p.penalties if name in CATEGORIES_OF_FAKES]
+    made = net(n_in, 1 + p.categories if scored else 1, **settings)
+    return nn.Sequential(made, OneAgainstGenerators()) if "identification" in scored else made
+
+
+def _plain(shape: tuple[int, ...]) -> Any:
+    """Return the size of a vector, or the shape of an image."""
+    return shape[0] if len(shape) == 1 else shape
 
 
 def distribution(data: Any) -> Any:
@@ -122,37 +168,75 @@ def _check_known(kind: str, given: Mapping[str, Any], known: set[str]) -> None:
             raise InputError(unknown(kind, name, known))
 
 
-def _check_structure(structure: Mapping[str, Any]) -> None:
-    OBJECTIVES.entry(structure["objective"]), UPDATES.entry(structure["update"]), OPTIMIZERS.entry(structure["optimizer"])
+def _net(role: str, own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a net: the usual ones, the variant's, then those for both nets, then those for this one."""
+    given = settings.get(role, {})
+    if not isinstance(given, Mapping):
+        raise InputError(f"{role} must be settings of a net by name, such as {{'hidden': (64, 64)}}; got {given!r}")
+    name = given.get("net", own.get("net", "mlp"))
+    same = name == own.get("net", "mlp")  # another net does not inherit the settings of the variant's
+    found = {**(USUAL_NET if name == "mlp" else {}), **(own if same else {})}
+    found |= {short: settings[short] for short in SHORT if short in settings} | dict(given) | {"net": name}
+    known = inspect.signature(NETS[name]).parameters
+    for setting, value in found.items():
+        if setting not in ("net", "head") and (setting not in known or setting in ("n_in", "n_out")):
+            raise InputError(unknown(f"setting of the net {name!r}", setting, set(known) - {"n_in", "n_out"}))
+        if setting == "hidden":
+            if not isinstance(value, list | tuple) or not value:
+                raise InputError(f"hidden must be a list of layer widths, such as (128, 128); got {value!r}")
+            for width in value:
+                at_least("each hidden width", width)
+        if setting == "activation" and str(value) not in ACTIVATIONS:
+            raise InputError(unknown("activation", value, ACTIVATIONS))
+        if setting == "head" and (value != "projection" or role != "discriminator" or name != "mlp"):
+            raise InputError(f"head can be 'projection', of a discriminator that is an mlp; got {value!r} of a {role} {name!r}")
+    return {setting: list(value) if isinstance(value, tuple) else value for setting, value in found.items()}
+
+
+def _without_neutral(structure: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the structure without what is not in use, so that a part that is added one day renames no run without it."""
+    return {name: value for name, value in structure.items() if name not in NEUTRAL or value != NEUTRAL[name]}
+
+
+def _check_structure(structure: Mapping[str, Any], data: Any) -> None:
     for name in ("batch", "latent", "n_critic", "evaluation"):
         at_least(name, structure[name], 2 if name in ("batch", "evaluation") else 1)
-    check_turns(structure["update"], structure["n_critic"])
-    hidden = structure.get("hidden", (1,))
-    if not isinstance(hidden, list | tuple) or not hidden:
-        raise InputError(f"hidden must be a list of layer widths, such as (128, 128); got {hidden!r}")
-    for width in hidden:
-        at_least("each hidden width", width)
-    if str(structure.get("activation", "relu")) not in ACTIVATIONS:
-        raise InputError(unknown("activation", structure["activation"], ACTIVATIONS))
+    parts = Parts.of(structure)
+    check(parts)
+    for name, known in (("dtype", DTYPES), ("engine", MAPS), ("precision", PRECISIONS)):
+        if structure[name] not in known:
+            raise InputError(unknown(name, structure[name], known))
+    if structure["batch"] % parts.packing or structure["batch"] < 2 * parts.packing:
+        raise InputError(f"batch must be 2 packs or more, a multiple of packing={parts.packing}; got {structure['batch']}")
+    if parts.labelled and getattr(data, "n_classes", 0) != parts.categories:
+        raise InputError(
+            f"labelled=True needs data with {parts.categories} labels, and {data.name!r} has {getattr(data, 'n_classes', 0)}; "
+            "take a mixture, or images of digits"
+        )
+    head = structure["discriminator"].get("head") if isinstance(structure["discriminator"], Mapping) else None
+    if head == "projection" and parts.shown != "label":
+        raise InputError("head='projection' reads the label of each sample; use shown='label' with labelled=True")
 
 
-def _numbers(optimizer: str, chosen: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-    """Return the values of every number that the optimiser and the penalties read."""
-    values = {name: chosen.get(name, NUMBERS[name]) for name in OPTIMIZERS[optimizer].numbers}
+def _numbers(parts: Parts, chosen: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """Return the values of every number that the optimiser, the update rule and the penalties read."""
+    values = {name: chosen.get(name, NUMBERS[name]) for name in parts.numbers}
     rate = chosen.get("lr_discriminator", NUMBERS["lr_discriminator"])
     values["lr_discriminator"] = values["lr"] if rate is None else rate
     if isinstance(values["lr"], list | tuple) and len(values["lr"]) > 1 and rate is None:
         raise InputError("with several values of lr, say which lr_discriminator goes with them (one value, or a list to cross)")
+    if chosen.get("average") is not None:
+        values["average"] = chosen["average"]
     return {name: number_values(name, value) for name, value in {**values, **weights}.items()}
 
 
-def _forward(net: nn.Module, x: Tensor, role: str) -> Any:
-    """Return the net's output. Raises InputError when it depends on torch's global random state."""
+def _repeatable(output: Callable[[], Any], role: str) -> Any:
+    """Return a net's output. Raises InputError when it depends on torch's global random state."""
     outputs = []
     for seed in (0, 1):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            outputs.append(net(x))
+            outputs.append(output())
     if isinstance(outputs[0], Tensor) and not torch.equal(*outputs):
         raise InputError(
             f"the {role} draws random numbers of its own in forward, so a seed would not repeat; remove that, or feed noise "
@@ -167,21 +251,30 @@ def check_fit(game: Game, data: Any) -> None:
     if not isinstance(real, Tensor) or tuple(real.shape) != (2, *data.shape):
         what = tuple(real.shape) if isinstance(real, Tensor) else type(real).__name__
         raise InputError(f"data {data.name!r} of shape {tuple(data.shape)} must give tensors [n, *shape]; got {what} for n=2")
-    generator, discriminator = (net.build(0) for net in game.nets)
+    n = 2 * game.packing
+    theta, psi = (net.initial(0) for net in game.nets)
+    latent = torch.zeros(n, (game.latent or 0) + game.categories)
+    batch = Batch(data.sample(n, rng.stream(0, "evaluation")), latent, torch.empty(0))
     try:
         with torch.no_grad():
-            fake = _forward(generator, torch.zeros(2, game.latent or 0), "generator")
-            if not isinstance(fake, Tensor) or tuple(fake.shape) != (2, *data.shape):
+            fake = _repeatable(lambda: game.generate(theta, latent), "generator")
+            if not isinstance(fake, Tensor) or tuple(fake.shape) != (n, *data.shape):
                 what = tuple(fake.shape) if isinstance(fake, Tensor) else type(fake).__name__
                 raise InputError(
-                    f"the generator turns latents (2, {game.latent}) into {what}, but samples of "
-                    f"{data.name!r} are (2, {', '.join(map(str, data.shape))}); change its last layer"
+                    f"the generator turns latents {tuple(latent.shape)} into {what}, but samples of "
+                    f"{data.name!r} are ({n}, {', '.join(map(str, data.shape))}); change its last layer"
                 )
-            logits = _forward(discriminator, fake, "discriminator")
+            seen = game.show_as_they_are(psi, theta, batch.real, fake, batch)
+            scores = _repeatable(lambda: game.nets[1].apply(psi, seen.read(seen.fake)), "discriminator")
     except InputError:
         raise
     except Exception as error:  # a user's forward may fail in any way
         raise InputError(f"the nets do not fit latent size {game.latent} and data {tuple(data.shape)}: {error}") from error
-    if not isinstance(logits, Tensor) or logits.numel() != 2:
-        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"the discriminator must give one logit a sample, (2,) or (2, 1) for two samples; got {what}")
+    width = 1 + game.categories if game.scores_categories else 1
+    allowed = ((2, width),) if width > 1 else ((2,), (2, 1))
+    if not isinstance(scores, Tensor) or tuple(scores.shape) not in allowed:
+        what = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        wanted = f"a logit and {game.categories} scores" if width > 1 else "one logit"
+        raise InputError(
+            f"the discriminator must give {wanted} a sample, {' or '.join(map(str, allowed))} for two samples; got {what}"
+        )

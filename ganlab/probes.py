@@ -7,15 +7,17 @@ where a run without ends; and the same probe serves mapped parameters and anybod
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad
+from torch.func import grad, grad_and_value
 
 from ganlab.data.mixtures import Mixture
-from ganlab.game import Batch, Game, State
-from ganlab.metrics import RULES, mode_counts, summary
+from ganlab.game import Batch, Game, Shown, State
+from ganlab.metrics import RULES, mode_counts, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
 from ganlab.registry import Registry
@@ -33,11 +35,12 @@ WHOLE = ("",)
 """Label of a quantity that has one part."""
 
 
-class View(NamedTuple):
+@dataclass(frozen=True)
+class View:
     """One member at one step, read-only.
 
     The samples come from the seed's evaluation stream and are the same at every step, so that a curve shows the players
-    move and not the dice.
+    move and not the dice. What several probes need is worked out once.
     """
 
     game: Game
@@ -49,9 +52,27 @@ class View(NamedTuple):
     numbers: Numbers
     data: Any
 
-    def discriminator(self, x: Tensor) -> Tensor:
-        """Return logits `[n]`."""
-        return self.game.judge(self.state.discriminator.parameters, x)
+    @cached_property
+    def sample(self) -> Tensor:
+        """Generated samples from the batch's latents, `[batch, *shape]`."""
+        return self.game.generate(self.state.generator.parameters, self.batch.latent)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the discriminator is shown of the batch."""
+        (theta, *_), (psi, _, kept) = self.state
+        return self.game.show(psi, theta, self.sample, self.batch, self.numbers, kept)
+
+    @cached_property
+    def moves(self) -> Mapping[str, tuple[Tensor, Tensor]]:
+        """Gradient and loss of each player, as its optimiser would see them."""
+        (theta, _, kept), (psi, _, kept_by_discriminator) = self.state
+        return {
+            "generator": grad_and_value(self.game.generator_loss)(theta, psi, self.batch, self.numbers, kept),
+            "discriminator": grad_and_value(self.game.discriminator_loss)(
+                psi, theta, self.batch, self.numbers, kept_by_discriminator
+            ),
+        }
 
 
 def _one(**values: Tensor) -> Reading:
@@ -61,18 +82,13 @@ def _one(**values: Tensor) -> Reading:
 @PROBES.register(source="each player's own objective, penalties included")
 def losses(view: View) -> Reading:
     """Both players' losses."""
-    theta, psi = view.state.generator.parameters, view.state.discriminator.parameters
-    return _one(
-        discriminator_loss=view.game.discriminator_loss(psi, theta, view.batch, view.numbers),
-        generator_loss=view.game.generator_loss(theta, psi, view.batch),
-    )
+    return _one(**{f"{player}_loss": loss for player, (_, loss) in view.moves.items()})
 
 
 @PROBES.register(source="separation: Mann and Whitney 1947")
 def logits(view: View) -> Reading:
     """Mean and spread of the logits, accuracy, and the chance that a real logit exceeds a fake one."""
-    real = view.discriminator(view.batch.real)
-    fake = view.discriminator(view.game.generate(view.state.generator.parameters, view.batch.latent))
+    real, fake = view.shown.logits(view.shown.real), view.shown.logits(view.shown.fake)
     wins = (real[:, None] > fake).to(real) + 0.5 * (real[:, None] == fake).to(real)
     reading = _one(
         real_logit_mean=real.mean(), real_logit_std=real.std(), fake_logit_mean=fake.mean(), fake_logit_std=fake.std(),
@@ -93,13 +109,9 @@ def _side(margin: Tensor) -> Tensor:
 @PROBES.register(source="Euclidean norm of the gradient each optimiser would see")
 def gradients(view: View) -> Reading:
     """Gradient norm of each player's parameters, in all and per layer."""
-    theta, psi = view.state.generator.parameters, view.state.discriminator.parameters
-    by_player = {
-        "generator": grad(view.game.generator_loss)(theta, psi, view.batch),
-        "discriminator": grad(view.game.discriminator_loss)(psi, theta, view.batch, view.numbers),
-    }
     reading: dict[tuple[str, tuple[str, ...]], Tensor] = {}
-    for net, (player, gradient) in zip(view.game.nets, by_player.items(), strict=True):
+    for net in view.game.nets:
+        player, (gradient, _) = net.role, view.moves[net.role]
         parts = torch.stack([part.norm() for part in gradient.split(net.sizes)])
         reading[f"{player}_gradient", WHOLE] = gradient.norm()[None]
         reading[f"{player}_gradient_by_layer", net.layers] = parts
@@ -109,9 +121,10 @@ def gradients(view: View) -> Reading:
 @PROBES.register(source="Arjovsky and Bottou 2017, section 2: the signal before it reaches the generator's weights")
 def signal(view: View) -> Reading:
     """Length of the gradient of the generator's loss at a fake sample: mean over samples, and the median."""
-    psi = view.state.discriminator.parameters
-    fake = view.game.generate(view.state.generator.parameters, view.batch.latent)
-    pull = grad(view.game.loss_at_fakes)(fake, psi, view.batch.real) * len(fake)  # the loss is a mean over samples
+    (theta, _, kept), (psi, *_) = view.state
+    fake = view.sample
+    pull = grad(view.game.loss_at_fakes)(fake, theta, psi, view.batch, view.numbers, kept)
+    pull = pull * (len(fake) // view.game.packing)  # the loss is a mean over what the discriminator is shown
     length = pull.flatten(1).norm(dim=1)
     return _one(signal_at_fakes=length.mean(), signal_at_fakes_median=length.median())
 
@@ -126,7 +139,8 @@ def modes(view: View) -> Reading:
     """
     data: Mixture = view.data
     n, rules = len(view.fake), tuple(RULES)
-    by_rule = {name: summary(mode_counts(view.fake, data, RULES[name]), n, data, RULES[name]) for name in rules}
+    lying = nearest_modes(view.fake, data)
+    by_rule = {name: summary(mode_counts(lying, data, RULES[name]), n, data, RULES[name]) for name in rules}
     default = by_rule["default"]
     places = tuple(str(k) for k in range(len(data.modes)))
     enough = default["histogram"].sum() * data.weights.min().to(view.fake) >= DUE

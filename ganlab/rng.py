@@ -7,12 +7,13 @@ measuring more (the `evaluation` stream) never moves training, and a seed alone 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
-PURPOSES = ("generator", "discriminator", "classifier", "data", "latent", "penalty", "evaluation")
+PURPOSES = ("generator", "discriminator", "classifier", "data", "latent", "category", "penalty", "jitter", "evaluation")
 """What a stream is for; the first three initialise nets."""
 
 
@@ -26,10 +27,10 @@ def derive(seed: int, purpose: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big") >> 1
 
 
-def stream(seed: int, purpose: str) -> torch.Generator:
-    """Return a fresh CPU generator for one purpose of one seed.
+def stream(seed: int, purpose: str, device: str = "cpu") -> torch.Generator:
+    """Return a fresh generator for one purpose of one seed; what is drawn with it lies on its device.
 
-    Draws are made on the CPU, then moved, so that a seed sees the same numbers on every device.
+    Devices have generators of their own kind, so the numbers of a seed differ between a CPU and a GPU.
 
     Example
     -------
@@ -37,7 +38,25 @@ def stream(seed: int, purpose: str) -> torch.Generator:
     >>> bool((torch.randn(3, generator=a) == torch.randn(3, generator=b)).all())
     True
     """
-    return torch.Generator().manual_seed(derive(seed, purpose))
+    return torch.Generator(device).manual_seed(derive(seed, purpose))
+
+
+def normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Return standard normal numbers on the generator's device."""
+    return torch.randn(*shape, generator=generator, device=generator.device)
+
+
+def uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Return uniform numbers in [0, 1) on the generator's device."""
+    return torch.rand(*shape, generator=generator, device=generator.device)
+
+
+LAWS: Mapping[str, Callable[[int, int, torch.Generator], Tensor]] = {
+    "normal": lambda n, d, generator: normal((n, d), generator),
+    "uniform": lambda n, d, generator: 2 * uniform((n, d), generator) - 1,
+    "unit": lambda n, d, generator: uniform((n, d), generator),
+}
+"""Laws of latents, by name; "uniform" is on [-1, 1), "unit" on [0, 1)."""
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Data distributions, by name: `get("ring8")`, `get("ring", modes=12, std=0.1)`, `get("ring:modes=12,std=0.1")`.
 
-A data distribution has `sample(n, generator) -> [n, *shape]`; `log_prob`, `modes`, `std` and `weights` when known.
-Mixtures are in `mixtures.py`, images in `images.py`.
+A data distribution has `sample(n, generator) -> [n, *shape]`; `log_prob`, `modes`, `std` and `weights` when known;
+`sample_labelled` and `n_classes` when its samples have classes. Mixtures are in `mixtures.py`, images in `images.py`, the
+examples of courses in `toys.py`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,25 @@ class DataDistribution(Protocol):
     shape: tuple[int, ...]
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return n samples `[n, *shape]`, float32, drawn with `generator` alone."""
+        """Return n samples `[n, *shape]`, float32, drawn with `generator` alone and on its device."""
         ...
 
 
 DATA: Registry[Any] = Registry("data distribution")
+
+
+class Held:
+    """Tensors that are read on the device at hand, and copied there once."""
+
+    def __init__(self, *tensors: Tensor) -> None:
+        self._tensors = tensors
+        self._copies = {tensors[0].device: tensors}
+
+    def on(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Return the tensors on that device."""
+        if device not in self._copies:
+            self._copies[device] = tuple(tensor.to(device) for tensor in self._tensors)
+        return self._copies[device]
 
 
 class Points:
@@ -51,9 +66,12 @@ class Points:
             raise InputError(f"data {name!r} has non-finite values; remove them before training")
         digest = hashlib.sha256(points.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
         self.name, self.points, self.shape = name or f"points-{digest[:12]}", points.detach(), tuple(points.shape[1:])
+        self._held = Held(self.points)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.points[torch.randint(len(self.points), (n,), generator=generator)].float()
+        """Return n of the points `[n, *shape]`, float32, on the generator's device."""
+        (points,) = self._held.on(generator.device)
+        return points[torch.randint(len(points), (n,), generator=generator, device=generator.device)].float()
 
 
 def get(name: str, **settings: Any) -> Any:
@@ -105,4 +123,4 @@ def _parse(text: str) -> dict[str, Any]:
         ) from error
 
 
-from ganlab.data import images, mixtures  # noqa: E402, F401  (they register their distributions above)
+from ganlab.data import images, mixtures, toys  # noqa: E402, F401  (they register their distributions above)

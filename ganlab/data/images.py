@@ -54,10 +54,24 @@ class LabelledImages:
         """Shape of one sample: one channel, height, width."""
         return (1, *self.train.shape[1:])
 
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, numbered from 0."""
+        return int(self.train_labels.max()) + 1
+
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return n training images `[n, 1, height, width]` in [-1, 1], drawn with replacement."""
-        index = torch.randint(len(self.train), (n,), generator=generator)
-        return scaled(self.train[index.to(self.train.device)])
+        """Return n training images `[n, 1, height, width]` in [-1, 1], drawn with replacement.
+
+        They are where the images are held, or on the generator's device if it is not the CPU.
+        """
+        return self.sample_labelled(n, generator)[0]
+
+    def sample_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return what `sample` returns, and the classes of the images, `[n]`, int64."""
+        index = torch.randint(len(self.train), (n,), generator=generator, device=generator.device)
+        index = index.to(self.train.device)
+        device = self.train.device if generator.device.type == "cpu" else generator.device
+        return scaled(self.train[index]).to(device), self.train_labels[index].to(device)
 
     def to(self, device: str) -> LabelledImages:
         """Return the same images on another device."""

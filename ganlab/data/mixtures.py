@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ganlab import rng
-from ganlab.data import DATA
+from ganlab.data import DATA, Held
 from ganlab.registry import InputError
 
 
@@ -69,9 +69,11 @@ class Mixture:
         self.shape = (d,)
         self.stratified = stratified
         self.points: Tensor | None = None
+        self._law = Held(self.modes.float(), self.std.float(), self.weights.cumsum(0))
         if points is not None:
-            _check_count("points", points)
-            self.points = self._fresh(points, rng.stream(0, "data"))
+            check_count("points", points)
+            self.points, labels = self._fresh(points, rng.stream(0, "data"))
+            self._fixed = Held(self.points, labels)
 
     @property
     def scale(self) -> Tensor:
@@ -92,22 +94,34 @@ class Mixture:
         """Whether `log_prob` exists: no dimension of any mode is a point mass."""
         return bool((self.std > 0).all())
 
-    def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return n samples `[n, d]`, float32."""
-        if self.points is not None:
-            return self.points[torch.randint(len(self.points), (n,), generator=generator)]
-        return self._fresh(n, generator)
+    @property
+    def n_classes(self) -> int:
+        """Number of labels: one for each mode."""
+        return len(self.modes)
 
-    def _fresh(self, n: int, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n samples `[n, d]`, float32, on the generator's device."""
+        return self.sample_labelled(n, generator)[0]
+
+    def sample_labelled(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return what `sample` returns, and the mode each sample was drawn from, `[n]`, int64."""
+        if self.points is None:
+            return self._fresh(n, generator)
+        points, labels = self._fixed.on(generator.device)
+        index = torch.randint(len(points), (n,), generator=generator, device=generator.device)
+        return points[index], labels[index]
+
+    def _fresh(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        k, device = len(self.modes), generator.device
+        modes, std, cumulative = self._law.on(device)
         if self.stratified:
-            k = len(self.modes)
-            rest = torch.randperm(k, generator=generator)[: n % k]
-            mode = torch.cat([torch.arange(k).repeat(n // k), rest])
+            rest = torch.randperm(k, generator=generator, device=device)[: n % k]
+            mode = torch.cat([torch.arange(k, device=device).repeat(n // k), rest])
         else:
-            u = torch.rand(n, generator=generator, dtype=torch.float64)
-            mode = torch.searchsorted(self.weights.cumsum(0), u, right=True).clamp_(max=len(self.modes) - 1)
-        noise = torch.randn(n, *self.shape, generator=generator)
-        return self.modes[mode].float() + self.std[mode].float() * noise
+            u = torch.rand(n, generator=generator, dtype=torch.float64, device=device)
+            mode = torch.searchsorted(cumulative, u, right=True).clamp_(max=k - 1)
+        noise = torch.randn(n, *self.shape, generator=generator, device=device)
+        return modes[mode] + std[mode] * noise, mode
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return the exact log-density at `x [n, d]` in nats, `[n]`, float64.
@@ -143,7 +157,7 @@ def ring(
     stratified: bool = False,
 ) -> Mixture:
     """Gaussians at equal angles on a circle; the first lies on the positive x axis."""
-    _check_count("modes", modes)
+    check_count("modes", modes)
     _check_length("radius", radius)
     angle = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     return Mixture(radius * torch.stack([angle.cos(), angle.sin()], 1), std, weights, points, stratified)
@@ -161,8 +175,8 @@ def grid(
     centred: bool = True,
 ) -> Mixture:
     """Gaussians on a rectangular grid, centred at the origin or starting there."""
-    _check_count("rows", rows)
-    _check_count("columns", columns)
+    check_count("rows", rows)
+    check_count("columns", columns)
     _check_length("spacing", spacing)
     x, y = (spacing * torch.arange(n, dtype=torch.float64) for n in (columns, rows))
     centres = torch.cartesian_prod(x, y)
@@ -183,7 +197,8 @@ def _tensor(name: str, given: Any) -> Tensor:
         raise InputError(f"{name} must be numbers; got {given!r}") from error
 
 
-def _check_count(name: str, value: Any) -> None:
+def check_count(name: str, value: Any) -> None:
+    """Raise InputError unless the value is a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{name} must be a whole number of at least 1; got {value!r}")
 
