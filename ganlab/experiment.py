@@ -1,6 +1,7 @@
 """Experiment: the frozen settings that define a run. Run: an experiment with what was seen.
 
-Plain data, no torch. An experiment is named by the hash of its settings, so the same settings are the same run.
+Plain data, no torch. An experiment is named by the hash of its settings, so the same settings are the same run. What touches a
+table imports numpy and pandas for itself: naming a run needs neither.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ganlab.registry import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
 
 FORMAT = 1
 """Version of what a stored run means; raised when a change of the code would give the same settings other numbers."""
 
 MOMENTS = 30
 """About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
+
+BY_MEMBER = frozenset({"generated", "generator", "discriminator", "test_losses", "test_predicted"})
+"""The samples whose first axis is the member; the others are the same for all members."""
 
 
 class Member(NamedTuple):
@@ -79,11 +84,19 @@ class Experiment:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def members(self) -> list[Member]:
-        """Return the members: every combination of numbers, and within it every seed."""
+    def members(self, places: Sequence[int] | None = None) -> list[Member]:
+        """Return the members, every combination of numbers and within it every seed; only those at `places` when given.
+
+        Raises InputError for a place that there is not, and for places that do not rise.
+        """
         combinations = itertools.product(*self.numbers.values())
         pairs = itertools.product(combinations, self.seeds)
-        return [Member(i, seed, dict(zip(self.numbers, c, strict=True))) for i, (c, seed) in enumerate(pairs)]
+        members = [Member(i, seed, dict(zip(self.numbers, c, strict=True))) for i, (c, seed) in enumerate(pairs)]
+        if places is None:
+            return members
+        if not places or list(places) != sorted(set(places)) or not 0 <= places[0] <= places[-1] < len(members):
+            raise InputError(f"places must be rising whole numbers from 0 to {len(members) - 1}; got {list(places)}")
+        return [members[place] for place in places]
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -162,7 +175,7 @@ class Run:
             place = {int(old): new for new, old in enumerate(places)}
             tables = [t[t["member"].isin(places)].reset_index(drop=True) for t in (self.trace, self.outcome)]
             trace, outcome = (table.assign(member=table["member"].map(place)) for table in tables)
-            samples = {name: a[places] if name == "generated" else a for name, a in self.samples.items()}
+            samples = {name: a[places] if name in BY_MEMBER else a for name, a in self.samples.items()}
             experiment = replace(e, subject=f"{e.subject} {label}", numbers=numbers)
             parts.append(replace(self, experiment=experiment, trace=trace, outcome=outcome, samples=samples))
         return parts
@@ -172,6 +185,8 @@ class Run:
 
         A run of one combination has one group, labelled "".
         """
+        import numpy as np
+
         varied = self.experiment.varied
         places: dict[str, list[int]] = {}
         for member in self.experiment.members():
@@ -179,6 +194,57 @@ class Run:
             places.setdefault(label, []).append(member.place)
         for label, group in places.items():
             yield label, np.asarray(group)
+
+
+# --- one run from parts of its members ----------------------------------------------------------------------------------
+
+
+def join(parts: Sequence[Run]) -> Run:
+    """Return the run of which these parts hold some members each, with rows in the order of members trained together.
+
+    Parameters
+    ----------
+    parts
+        Runs of one experiment, each of other members; together they have them all.
+
+    Returns
+    -------
+    Run
+        Its environment has the seconds of all parts together, `block`, the number of members of each part, and where parts
+        differ in anything else, the different values in a list.
+
+    Raises
+    ------
+    ValueError
+        When the parts are of different experiments, or a member is missing or there twice.
+    """
+    import numpy as np
+    import pandas as pd
+
+    experiment, n_members = parts[0].experiment, len(parts[0].experiment.members())
+    parts = sorted(parts, key=lambda part: int(part.outcome["member"].iloc[0]))
+    outcome = pd.concat([part.outcome for part in parts], ignore_index=True).sort_values("member", ignore_index=True)
+    if any(part.experiment != experiment for part in parts) or outcome["member"].tolist() != list(range(n_members)):
+        raise ValueError(f"the parts must have the {n_members} members of one experiment; got {outcome['member'].tolist()}")
+    rank = {name: i for i, name in enumerate(parts[0].trace["name"].unique())}
+    trace = pd.concat([part.trace for part in parts], ignore_index=True)
+    order = trace.assign(rank=trace["name"].map(rank)).sort_values(["rank", "step", "member"], kind="stable").index
+    trace = trace.loc[order].reset_index(drop=True)
+    places = np.concatenate([part.outcome["member"] for part in parts]).argsort()
+    samples = {
+        name: np.concatenate([part.samples[name] for part in parts])[places] if name in BY_MEMBER else array
+        for name, array in parts[0].samples.items()
+    }
+    return Run(experiment, trace, outcome, samples, _joined([part.environment for part in parts], parts))
+
+
+def _joined(environments: Sequence[Mapping[str, Any]], parts: Sequence[Run]) -> dict[str, Any]:
+    values = {name: [environment.get(name) for environment in environments] for name in environments[0]}
+    different = {name: [v for i, v in enumerate(found) if v not in found[:i]] for name, found in values.items()}
+    joined = {name: found if len(found) > 1 else found[0] for name, found in different.items()}
+    if "seconds" in values:
+        joined["seconds"] = round(sum(values["seconds"]), 3)
+    return {**joined, "block": [len(part.outcome) for part in parts]}
 
 
 # --- refusing what cannot be, and telling how it ended ----------------------------------------------------------------
@@ -204,12 +270,15 @@ def at_least(name: str, value: Any, least: int = 1) -> None:
 def number_values(name: str, given: Any) -> tuple[float, ...]:
     """Return the values that a number takes. Raises InputError for one outside its range, or given twice."""
     values = tuple(given) if isinstance(given, list | tuple) else (given,)
-    fraction = name in ("beta1", "beta2", "momentum", "decay")
+    fraction = name in ("beta1", "beta2", "decay", "average")
+    signed = name == "momentum"  # below 0 it is negative momentum (Gidel et al. 2019b)
     rate = name in ("lr", "lr_discriminator")
-    allowed = "at least 0 and below 1" if fraction else "above 0" if rate else "at least 0"
+    allowed = (
+        "above -1 and below 1" if signed else "at least 0 and below 1" if fraction else "above 0" if rate else "at least 0"
+    )
     for value in values:
         number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        good = number and value >= 0 and (value < 1 or not fraction) and (value > 0 or not rate)
+        good = number and (abs(value) < 1 if signed else value >= 0 and (value < 1 or not fraction) and (value > 0 or not rate))
         if not good:
             raise InputError(f"{name} must be a finite number {allowed}, or a list of such; got {value!r}")
     if not values or len(set(values)) < len(values):
@@ -217,16 +286,20 @@ def number_values(name: str, given: Any) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def outcome(experiment: Experiment, faults: Mapping[int, tuple[int, str]]) -> pd.DataFrame:
+def outcome(experiment: Experiment, faults: Mapping[int, tuple[int, str]], places: Sequence[int] | None = None) -> pd.DataFrame:
     """Return one row a member: how it ended, and step and place of its first non-finite value.
 
     Parameters
     ----------
     faults
         Step and place of the first non-finite value, by the place of the member; others finished.
+    places
+        The members that were trained; None for all.
     """
+    import pandas as pd
+
     rows = []
-    for m in experiment.members():
+    for m in experiment.members(places):
         fault = faults.get(m.place)
         varied = {name: m.numbers[name] for name in experiment.varied}
         status, at, where = ("diverged", *fault) if fault else ("finished", pd.NA, "")

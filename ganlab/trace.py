@@ -20,6 +20,7 @@ def tidy(
     seeds: Sequence[int],
     steps: Sequence[int],
     quantities: Iterable[tuple[str, Sequence[str], NDArray[np.float64]]],
+    places: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """Return the trace of one run.
 
@@ -33,7 +34,10 @@ def tidy(
         The steps at which probes looked.
     quantities
         Triples of name, labels of its parts, and values `[moment, member, part]`.
+    places
+        Place of each member among those of the experiment; None numbers them from 0.
     """
+    places = range(len(seeds)) if places is None else places
     frames = []
     shape = (len(steps), len(seeds))
     for name, labels, values in quantities:
@@ -44,7 +48,7 @@ def tidy(
             pd.DataFrame(
                 {
                     "run": run,
-                    "member": member,
+                    "member": np.asarray(places)[member],
                     "seed": np.asarray(seeds)[member],
                     "step": np.asarray(steps)[moment],
                     "name": name,

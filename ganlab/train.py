@@ -11,18 +11,20 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils._pytree import tree_map
 
 from ganlab import __version__, probes, rng, trace
 from ganlab import data as distributions
+from ganlab.engine import MAPS, Advance, stack
 from ganlab.experiment import MOMENTS, Experiment, Member, Run, outcome
 from ganlab.game import UPDATES, Batch, Game, State, StepLosses, initial, step
 from ganlab.objectives import OBJECTIVES
@@ -30,13 +32,10 @@ from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.penalties import CONSTRAINTS, PENALTIES
 from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
-from ganlab.variants import VARIANTS
+from ganlab.variants import PLACEMENT, VARIANTS
 
 BLOCK = 32
 """Steps drawn at once for each member; fixed, so that a seed's draws depend neither on the crowd nor on the run's length."""
-
-USUAL = {"device": "cpu", "dtype": "float32", "engine": "vmap"}
-"""How a run is computed unless said otherwise; anything else is part of its settings, and so of its name."""
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
@@ -47,14 +46,15 @@ Tick = Callable[[int], None]
 
 def run(
     variant: str | Game = "nsgan",
-    data: Any = "ring8",
+    data: Any = None,
     *,
     seeds: int | Sequence[int] = 8,
-    steps: int = 3000,
+    steps: int | None = None,
     every: int | None = None,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     engine: str = "vmap",
+    compiled: bool | None = None,
     tick: Tick | None = None,
     **settings: Any,
 ) -> Run:
@@ -65,18 +65,21 @@ def run(
     variant
         Name of a variant or objective, or a `Game` of your own nets.
     data
-        Name of a data distribution, an object with `sample(n, generator)` and `shape`, or a tensor `[n, *shape]`.
+        Name of a data distribution, an object with `sample(n, generator)` and `shape`, or a tensor `[n, *shape]`; None takes
+        that of the recipe, or "ring8".
     seeds
         How many (0, 1, ...), or a list of integers.
     steps
-        Generator updates.
+        Generator updates; None takes those of the recipe, or 3000.
     every
         Steps between two looks of the probes; None looks about 30 times.
     device, dtype, engine
         Where, in which precision, and whether members are mapped ("vmap") or trained one by one ("loop").
+    compiled
+        Whether the mapped step is compiled; None does so where it pays, and the run's environment says which and why.
     settings
         By name: `batch`, `latent`, `hidden=(128, 128)`, `lr`, `lr_discriminator`, `beta1`, `n_critic`, a penalty's weight as
-        in `r1=10`, ... A list of values for a number trains members for each value.
+        in `r1=10`, `precision="bfloat16"`, ... A list of values for a number trains members for each value.
 
     Raises
     ------
@@ -89,21 +92,20 @@ def run(
     >>> list(result.outcome["status"])
     ['finished', 'finished']
     """
-    real = distribution(data)
+    real = None if data is None else distribution(data)
+    settings |= {"device": device, "dtype": str(dtype).removeprefix("torch."), "engine": engine}
     if isinstance(variant, Game):
-        game, experiment = variant, plan_game(variant, real, seeds=seeds, steps=steps, every=every, **settings)
+        experiment = plan_game(variant, real, seeds=seeds, steps=steps, every=every, **settings)
+        game, real = variant, real or distribution(experiment.data)
     else:
         experiment = plan(variant, real, seeds=seeds, steps=steps, every=every, **settings)
-        game, _ = build(experiment, real)
-    chosen = {"device": device, "dtype": str(dtype).removeprefix("torch."), "engine": engine}
-    special = {name: value for name, value in chosen.items() if value != USUAL[name]}
-    experiment = replace(experiment, settings={**experiment.settings, **special})
-    return train(game, real, experiment, device=device, dtype=dtype, engine=engine, tick=tick)
+        game, real = build(experiment, real)
+    return train(game, real, experiment, compiled=compiled, tick=tick)
 
 
-def perform(experiment: Experiment, tick: Tick | None = None) -> Run:
-    """Train a planned experiment with the default engine: what a sweep calls in its workers."""
-    return train(*build(experiment), experiment, tick=tick)
+def perform(experiment: Experiment, tick: Tick | None = None, *, places: Sequence[int] | None = None) -> Run:
+    """Train a planned experiment, or its members at these places, with the default engine: what a sweep's workers do."""
+    return train(*build(experiment), experiment, places=places, tick=tick)
 
 
 def train(
@@ -111,11 +113,12 @@ def train(
     data: Any,
     experiment: Experiment,
     *,
-    device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
-    engine: str = "vmap",
+    dtype: torch.dtype | None = None,
+    engine: str | None = None,
+    compiled: bool | None = None,
     watch: bool = True,
     keep_state: bool = False,
+    places: Sequence[int] | None = None,
     tick: Tick | None = None,
 ) -> Run:
     """Train every member of an experiment and return the run.
@@ -124,35 +127,48 @@ def train(
 
     Parameters
     ----------
+    dtype, engine
+        In place of those of the experiment.
+    compiled
+        Whether the mapped step is compiled; None decides by the amount of work, see `ganlab.engine.decide`.
     watch
         False trains without probes, to time and to prove that looking changes nothing.
     keep_state
         True keeps the final parameters among the run's samples, as `generator` and `discriminator [member, parameter]`.
+    places
+        Which members, as places in `experiment.members()`; None trains them all. `ganlab.experiment.join` makes one run of
+        such parts.
     """
     started = time.perf_counter()
-    members = experiment.members()
+    members = experiment.members(places)
+    chosen = {name: experiment.settings.get(name, usual) for name, usual in PLACEMENT.items()}
+    device, precision, engine = chosen["device"], chosen["precision"], engine or chosen["engine"]
+    dtype = dtype or getattr(torch, chosen["dtype"])
     if engine not in MAPS:
         raise InputError(unknown("engine", engine, MAPS))
-    mapped = MAPS[engine]
 
     # initialise: one state a member, from its own streams
-    _check_place(device, dtype)
+    check_place(device, dtype)
+    check_fit(game, data)
     place = partial(torch.Tensor.to, device=device, dtype=dtype)
     for net in game.nets:
         net.to(device, dtype)
-    check_fit(game, data)
     data = data.to(device) if hasattr(data, "to") else data  # images are held where they are used
     batch_size, n_evaluation = experiment.settings["batch"], experiment.settings["evaluation"]
-    state: State = tree_map(place, _stack([initial(game, member.seed) for member in members]))
+    state: State = tree_map(place, stack([initial(game, member.seed) for member in members]))
     numbers = {
         name: torch.tensor([m.numbers[name] for m in members], dtype=dtype, device=device) for name in members[0].numbers
     }
-    streams = [{purpose: rng.stream(m.seed, purpose) for purpose in rng.PURPOSES} for m in members]
-    looks = _evaluation(game, data, members, batch_size, n_evaluation, place)
+    streams = [{purpose: rng.stream(m.seed, purpose, device) for purpose in rng.PURPOSES} for m in members]
+    looks = _evaluation(game, data, members, batch_size, n_evaluation, device, place)
 
     # map one member's step and probes over all of them
-    advance = mapped(partial(step, game))
-    look = mapped(partial(_look, game, data))
+    n_updates = experiment.steps * (game.n_critic + 1 + game.unroll) * len(members)
+    advance = Advance(
+        partial(step, game), numbers,
+        engine=engine, precision=precision, device=device, n_updates=n_updates, compiled=compiled,
+    )  # fmt: skip
+    look = MAPS[engine](partial(_look, game, data))
     watched = set(range(0, experiment.steps, experiment.every)) | {experiment.steps} if watch else set()
     kept = _spread(sorted(watched), MOMENTS)
     readings: list[tuple[int, Any]] = []
@@ -170,16 +186,17 @@ def train(
     draws: Batch | None = None
     for start in range(0, experiment.steps, BLOCK):
         del draws  # the largest thing here; two blocks need not fit
-        draws = tree_map(place, _stack([draw(game, data, s, batch_size) for s in streams]))
+        draws = tree_map(place, stack([draw(game, data, s, batch_size) for s in streams]))
         length = min(BLOCK, experiment.steps - start)
         before, seen = state, []
-        for i in range(length):
-            record(start + i)
-            state, losses = advance(state, Batch(*(d[:, i] for d in draws)), numbers)
+        stops = [i for i in range(1, length) if start + i in watched]
+        for first, last in pairwise([0, *stops, length]):
+            record(start + first)
+            state, losses = advance(state, draws, first, last)
             seen.append(losses)
         broken = [m for m in _non_finite(state, seen) if m not in faults]
         if broken:
-            faults |= _first_faults(game, advance, before, draws, numbers, length, start, broken)
+            faults |= _first_faults(game, advance, before, draws, length, start, broken)
         if tick:
             tick(length)
     record(experiment.steps)
@@ -189,7 +206,7 @@ def train(
         arrays = {
             "generated": torch.stack(samples, 1).numpy(),
             "moments": np.asarray(sorted(kept)),
-            "real": data.sample(SHOWN, rng.stream(members[0].seed, "evaluation")).cpu().numpy(),
+            "real": data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu().numpy(),
         }
         if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}
@@ -199,75 +216,62 @@ def train(
     return Run(
         experiment=experiment,
         trace=_tidy(experiment, members, readings),
-        outcome=outcome(experiment, faults),
+        outcome=outcome(experiment, {members[m].place: fault for m, fault in faults.items()}, places),
         samples=arrays,
-        environment=environment(device, dtype, engine, time.perf_counter() - started) | {"sources": _sources(experiment)},
+        environment=environment(device, dtype, engine, time.perf_counter() - started)
+        | {"precision": precision, "compiled": advance.compiled, "compiled_because": advance.because}
+        | {"compile_seconds": advance.compile_seconds, "sources": _sources(experiment)},
     )
 
 
-# --- mapping a function of one member over members ---------------------------------------------------------------------
-
-
-def _stack(items: Sequence[Any]) -> Any:
-    """Return one tree whose leaves have a leading member axis."""
-    return tree_map(lambda *leaves: torch.stack(leaves), *items)
-
-
-def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Map by calling one member after the other: slow, and what to debug with. Errors name the member."""
-
-    def mapped(*stacked: Any) -> Any:
-        first = stacked[0]
-        while not isinstance(first, Tensor):
-            first = first[0]
-        results = []
-        for i in range(len(first)):
-            try:
-                results.append(function(*(tree_map(lambda leaf, i=i: leaf[i], tree) for tree in stacked)))
-            except Exception as error:
-                error.add_note(f"while training member {i}")
-                raise
-        return _stack(results)
-
-    return mapped
-
-
-MAPS: Mapping[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {"vmap": torch.func.vmap, "loop": _loop}
-
-
-# --- draws -------------------------------------------------------------------------------------------------------------
+# --- draws -------------------------------------------------------------------------------------------------------
 
 
 def draw(game: Game, data: Any, streams: Mapping[str, torch.Generator], batch: int) -> Batch:
-    """Return one member's draws for a block: leaves `[step, draw, batch, ...]`."""
-    lead, n = (BLOCK, game.n_draws), BLOCK * game.n_draws * batch
-    real = data.sample(n, streams["data"]).reshape(*lead, batch, *data.shape)
-    latent = torch.randn(*lead, batch, game.latent or 0, generator=streams["latent"])
-    width = 1 + math.prod(data.shape) if game.draws_noise else 0
-    noise = torch.rand(*lead, batch, width, generator=streams["penalty"])
-    return Batch(real, latent, noise)
+    """Return one member's draws for a block: leaves `[step, draw, ...]`, see `ganlab.game.Batch`."""
+    lead = (BLOCK, game.n_draws)
+    real, latent = _pairs(game, data, math.prod(lead) * batch, streams["data"], streams["latent"], streams["category"])
+    return Batch(
+        real.reshape(*lead, batch, *data.shape),
+        latent.reshape(*lead, batch, -1),
+        rng.uniform((*lead, *game.noise_shape(batch, data.shape)), streams["penalty"]),
+        rng.normal((*lead, 2, batch, *data.shape), streams["jitter"]) if game.perturbed else (),
+    )
+
+
+def _pairs(
+    game: Game, data: Any, n: int, of_data: torch.Generator, of_latent: torch.Generator, of_category: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return real samples and latents; where there are categories, a latent ends in one: its real sample's, if labelled."""
+    real, category = data.sample_labelled(n, of_data) if game.labelled else (data.sample(n, of_data), None)
+    latent = rng.LAWS[game.latent_law](n, game.latent or 0, of_latent)
+    if game.categories and category is None:
+        category = torch.randint(game.categories, (n,), generator=of_category, device=of_category.device)
+    if category is not None:
+        latent = torch.cat([latent, one_hot(category, game.categories).float()], 1)
+    return real, latent
 
 
 def _evaluation(
-    game: Game, data: Any, members: Sequence[Member], batch: int, n: int, place: Callable[[Tensor], Tensor]
+    game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str, place: Callable[[Tensor], Tensor]
 ) -> tuple[Batch, Tensor]:
     """Return what the probes look at: one update's draws, and the latents of the evaluation samples."""
 
     def draw(member: Member) -> tuple[Batch, Tensor]:
-        generator = rng.stream(member.seed, "evaluation")
-        real = data.sample(batch, generator)
-        latent = torch.randn(max(n, batch), game.latent or 0, generator=generator)
-        noise = torch.rand(batch, 1 + math.prod(data.shape) if game.draws_noise else 0, generator=generator)
-        return Batch(real, latent[:batch], noise), latent[:n]
+        generator = rng.stream(member.seed, "evaluation", device)
+        real, latent = _pairs(game, data, max(n, batch), generator, generator, generator)
+        noise = rng.uniform(game.noise_shape(batch, data.shape), generator)
+        jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
+        return Batch(real[:batch], latent[:batch], noise, jitter), latent[:n]
 
-    stacked: tuple[Batch, Tensor] = tree_map(place, _stack([draw(member) for member in members]))
+    stacked: tuple[Batch, Tensor] = tree_map(place, stack([draw(member) for member in members]))
     return stacked
 
 
 def _look(game: Game, data: Any, state: State, looks: tuple[Batch, Tensor], numbers: Numbers) -> tuple[Any, Tensor]:
     """Return all readings of one member, in the order of their names, and its samples."""
     batch, latent = looks
-    fake = game.generate(state.generator.parameters, latent)
+    fake = game.generate(state.generator.kept.get("average", state.generator.parameters), latent)
     view = probes.View(game, state, batch, fake, numbers, data)
     readings: dict[Any, Tensor] = {}
     for probe in probes.applicable(data):
@@ -286,25 +290,25 @@ def _spread(moments: Sequence[int], n: int) -> set[int]:
 
 
 def _non_finite(state: State, losses: Sequence[StepLosses]) -> list[int]:
-    """Return the members with a non-finite parameter now, or a non-finite loss in these steps."""
-    seen = torch.stack([torch.stack(pair) for pair in losses]).sum((0, 1))
+    """Return the members with a non-finite parameter now, or a non-finite loss `[step, member]` in these stretches."""
+    every = torch.cat([torch.stack(pair, 1) for pair in losses])
+    seen = every.sum((0, 1))
     total = seen + state.generator.parameters.sum(1) + state.discriminator.parameters.sum(1)
     if bool(torch.isfinite(total).all()):  # the usual case, one number to look at
         return []
-    finite = torch.stack([torch.isfinite(torch.stack(pair)).all(0) for pair in losses]).all(0)
+    finite = torch.isfinite(every).all(0).all(0)
     for player in state:
         finite &= torch.isfinite(player.parameters).all(1)
     return torch.nonzero(~finite).flatten().tolist()
 
 
 def _first_faults(
-    game: Game, advance: Callable[..., Any], state: State, draws: Batch, numbers: Numbers, length: int, start: int,
-    broken: Sequence[int],
+    game: Game, advance: Advance, state: State, draws: Batch, length: int, start: int, broken: Sequence[int]
 ) -> dict[int, tuple[int, str]]:  # fmt: skip
     """Return step and place of each broken member's first non-finite value, by going through the block again."""
     found: dict[int, tuple[int, str]] = {}
     for i in range(length):
-        state, losses = advance(state, Batch(*(d[:, i] for d in draws)), numbers)
+        state, losses = advance(state, draws, i, i + 1)
         for m in broken:
             if m not in found and (where := _place(game, state, losses, m)):
                 found[m] = (start + i + 1, where)
@@ -315,7 +319,7 @@ def _place(game: Game, state: State, losses: StepLosses, m: int) -> str:
     """Return the first non-finite quantity of a member in the order in which a step makes them, or ""."""
     order = [("discriminator", losses.discriminator, 1), ("generator", losses.generator, 0)]
     for role, loss, player in order:
-        if not torch.isfinite(loss[m]):
+        if not torch.isfinite(loss[:, m]).all():
             return f"{role} loss"
         for layer, value in game.nets[player].unflatten(state[player].parameters[m]).items():
             if not torch.isfinite(value).all():
@@ -333,7 +337,8 @@ def _tidy(experiment: Experiment, members: Sequence[Member], readings: Sequence[
     for key in readings[0][1]:
         values = torch.stack([reading[key] for _, reading in readings]).double().cpu().numpy()
         quantities.append((*key, values))
-    return trace.tidy(experiment.id, [m.seed for m in members], [now for now, _ in readings], quantities)
+    seeds, places = [m.seed for m in members], [m.place for m in members]
+    return trace.tidy(experiment.id, seeds, [now for now, _ in readings], quantities, places)
 
 
 def environment(device: str, dtype: torch.dtype, engine: str, seconds: float) -> dict[str, Any]:
@@ -358,7 +363,7 @@ def _sources(experiment: Experiment) -> dict[str, str]:
     return {name: registry.entry(name).source for registry, name in parts if name in registry}
 
 
-def _check_place(device: str, dtype: torch.dtype) -> None:
+def check_place(device: str, dtype: torch.dtype) -> None:
     """Raise InputError when there is no such device here, or it cannot hold numbers of this kind."""
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise InputError(f"dtype must be a floating-point type of torch, such as torch.float64; got {dtype!r}")
