@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d, linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
@@ -182,7 +183,7 @@ def compiled(function: Callable[..., Any], example: tuple[Any, ...], products: P
 
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's about its own insides
-        graph = make_fx(flat, tracing_mode="fake")(*leaves)
+        graph = make_fx(flat)(*leaves)
         run = _inductor.compile(graph, leaves)
 
     def call(*arguments: Any) -> Any:
@@ -217,7 +218,7 @@ class Captured:
 
 
 class Products(TorchFunctionMode):
-    """How linear layers take their products inside this context: in full, or in bfloat16 with weights and sums in float32.
+    """How layers take their products inside this context: in full, or in bfloat16 with weights and sums in float32.
 
     `joined()` is the form for a compiler: thin products as sums, and biases apart, so that both join their neighbours.
     """
@@ -230,8 +231,13 @@ class Products(TorchFunctionMode):
         return Products(self.precision, joined=True)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.nn.functional.linear and (self._joined or self.precision == "bfloat16"):
+        half = self.precision == "bfloat16"
+        if func is linear and (half or self._joined):
             return self._linear(*args, **(kwargs or {}))
+        if func in (conv2d, conv_transpose2d) and half:
+            x, weight, bias, *rest = args
+            y = func(x.bfloat16(), weight.bfloat16(), None, *rest, **(kwargs or {})).to(x.dtype)
+            return y if bias is None else y + bias[:, None, None]
         return func(*args, **(kwargs or {}))
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -121,8 +121,8 @@ add(
     "MNIST in [0, 1] with one hidden layer each.",
     {"dragan": 10.0},
     data="mnist:low=0", steps=200_000, batch=128, lr=1e-4, beta1=0.5, beta2=0.9, latent=100, latent_law="uniform",
-    generator={"hidden": [128], "output": "sigmoid", "initial": {"law": "xavier"}},
-    discriminator={"hidden": [128], "initial": {"law": "xavier"}},
+    generator={"hidden": [128], "output": "sigmoid", "initial": {"law": "he"}},
+    discriminator={"hidden": [128], "initial": {"law": "he"}},
 )  # fmt: skip
 
 _COURSE = "Toutouh 2020/2021, course examples"
@@ -140,7 +140,8 @@ add(
     f"{_COURSE}, GAN for points on a line",
     "A segment of the plane, the same 30 points in every batch; 40 epochs of 100 batches. Activations as for vectors.",
     data="line:points=30", steps=4000, lr=1e-3, latent=30,
-    generator={"hidden": [75, 75], "activation": "selu"}, discriminator={"hidden": [75, 75], "activation": "elu"}, **_SGD,
+    generator={"hidden": [75, 75], "activation": "selu", "output": "selu"},
+    discriminator={"hidden": [75, 75], "activation": "elu"}, **_SGD,
 )  # fmt: skip
 add(
     "recipe:course_mnist",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from ganlab import nets
+from ganlab import layers, nets
 from ganlab.game import Game
-from ganlab.nets import Net
+from ganlab.nets import NETS, Net
 from ganlab.registry import InputError
 
 F64 = torch.float64
@@ -57,6 +60,18 @@ WORLDS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         ),
         (1, 6, 6),
     ),
+    "spectral norm by power iteration": (lambda: nets.mlp(3, 1, (6, 5), norm="spectral_power"), (3,)),
+    "convolutions with spectral norm": (
+        lambda: nn.Sequential(*nets.dcgan_discriminator((1, 8, 8), 4, (3, 2), norm="spectral_power")),
+        (1, 8, 8),
+    ),
+    "transposed convolutions with batch norm": (lambda: nets.dcgan_generator(3, (1, 8, 8), (4, 3)), (3,)),
+    "standard deviation of the minibatch": (lambda: nets.mlp(3, 2, (5,), minibatch="std"), (3,)),
+    "minibatch discrimination": (lambda: nets.mlp(3, 2, (5,), minibatch="discrimination"), (3,)),
+    "maxout": (lambda: nets.maxout(3, 2, (5, 4), pieces=3), (3,)),
+    "projection": (lambda: layers.Projection(nets.mlp(3, 4, (5,)), 4, 2), (5,)),
+    "one against generators": (lambda: nn.Sequential(nets.mlp(3, 4, (5,)), layers.OneAgainstGenerators()), (3,)),
+    "generators side by side": (lambda: layers.Several(2, lambda: nets.mlp(3, 2, (5,))), (5,)),
     "tied weights and a buffer": (Tied, (3,)),
 }  # fmt: skip
 
@@ -390,9 +405,290 @@ def test_latent_size_is_read_off_the_first_linear_layer_or_asked_for() -> None:
         ({"optimizer": "adan"}, "unknown optimizer 'adan'; did you mean 'adam'"),
         ({"penalties": {"r3": 1.0}}, "unknown penalty 'r3'; did you mean"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
-        ({"n_critic": 2, "update": "simultaneous"}, "n_critic must be at least 1, and 1 for simultaneous updates; got 2"),
+        ({"n_critic": 2, "update": "simultaneous"}, r"and 1 where both move at once \(simultaneous, .*\); got 2"),
     ],
 )
 def test_games_that_cannot_be_played_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Game(nn.Linear(3, 2), nn.Linear(2, 1), **settings)
+
+
+# --- parts and features ------------------------------------------------------------------------------------------------
+
+
+def test_a_part_is_called_with_its_own_parameters_and_mapped_like_the_whole() -> None:
+    net = Net(lambda: layers.Bidirectional(nets.mlp(3, 2, (4,), norm="spectral_power"), nets.mlp(2, 3, (5,))), "generator")
+    net.to("cpu", F64)
+    vectors, x = torch.stack([net.initial(seed).double() for seed in range(3)]), normal(3, 6, 2)
+    mapped = vmap(grad(lambda v, points: net.apply(v, points, "encoder").square().mean()))(vectors, x)
+    for m in range(3):
+        module = net.to_module(vectors[m])
+        module.encoder(x[m]).square().mean().backward()
+        wanted = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in module.parameters()])
+        np.testing.assert_allclose(mapped[m].numpy(), wanted.numpy(), rtol=1e-10, atol=1e-12)
+    deep = net.apply(vectors[0], x[0], "encoder.0")
+    assert torch.equal(deep, net.to_module(vectors[0]).encoder[0](x[0]))
+
+
+def test_a_part_that_is_not_there_is_refused() -> None:
+    net = Net(lambda: layers.Bidirectional(nn.Linear(3, 2), nn.Linear(2, 3)), "generator")
+    with pytest.raises(InputError) as caught:
+        net.apply(net.initial(0), torch.zeros(1, 2), "encode")
+    assert str(caught.value) == "unknown part of the generator 'encode'; did you mean 'encoder'? Known: encoder, generator"
+
+
+def test_a_part_that_shares_parameters_with_another_is_refused() -> None:
+    """The second layer's matrix is the first's, and would be missed."""
+    net = Net(Tied, "generator")
+    x = torch.zeros(1, 3)
+    assert net.apply(net.initial(0), x, "first").shape == (1, 3)
+    with pytest.raises(InputError, match=r"parameter 'second.weight' of the generator is held in common with another part"):
+        net.apply(net.initial(0), x, "second")
+
+
+LAST = {
+    "plain": (lambda: nets.mlp(3, 1, (5, 4)), (3,), 4),
+    "with an activation after it": (lambda: nets.mlp(3, 2, (5,), output="tanh"), (3,), 5),
+    "linear alone": (lambda: nn.Sequential(nn.Linear(3, 1)), (3,), 3),
+    "image": (lambda: nets.dcgan_discriminator((1, 8, 8), 1, (3, 2)), (1, 8, 8), 8),
+    "with spectral norm": (lambda: nets.mlp(3, 1, (5,), norm="spectral_power"), (3,), 5),
+    "sequence in a sequence": (lambda: nn.Sequential(nets.mlp(3, 6, (5, 4)), layers.OneAgainstGenerators()), (3,), 4),
+    "behind a minibatch layer": (lambda: nets.mlp(3, 1, (5,), minibatch="std"), (3,), 6),
+}
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_features_are_what_the_last_layer_with_parameters_reads(name: str) -> None:
+    make, shape, width = LAST[name]
+    net = Net(make, "discriminator").to("cpu", F64)
+    vectors, x = torch.stack([net.initial(seed).double() for seed in range(2)]), normal(2, 6, *shape)
+    mapped = vmap(net.features)(vectors, x)
+    for m in range(2):
+        module, seen = net.to_module(vectors[m]), []
+        last = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
+        last.register_forward_pre_hook(lambda layer, args, seen=seen: seen.append(args[0]))
+        module(x[m])
+        assert seen[0].shape == (6, width)
+        np.testing.assert_allclose(mapped[m].numpy(), seen[0].detach().numpy(), rtol=1e-12, atol=1e-14)
+
+
+def test_features_of_a_net_whose_layers_have_no_order_are_refused() -> None:
+    net = Net(Tied, "discriminator")
+    with pytest.raises(InputError) as caught:
+        net.features(net.initial(0), torch.zeros(1, 3))
+    assert str(caught.value) == (
+        "the discriminator is a Tied, whose layers have no known order, so what its last layer reads is not known; features "
+        "need an nn.Sequential"
+    )
+
+
+# --- registered nets ---------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_mlp_is_linear_layers_and_activations_drawn_in_that_order() -> None:
+    torch.manual_seed(3)
+    made = nets.mlp(3, 2, (5, 4), "tanh")
+    torch.manual_seed(3)
+    by_hand = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))
+    assert str(made) == str(by_hand)
+    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), by_hand.parameters(), strict=True))
+
+
+def kinds(net: nn.Module) -> list[str]:
+    return [type(layer).__name__.removeprefix("Parametrized") for layer in net]
+
+
+def test_an_mlp_has_its_layers_in_their_order() -> None:
+    made = nets.mlp(3, 2, (5, 4), norm=[None, "batch"], minibatch="std", scale=0.25, output="tanh")
+    assert kinds(made) == [
+        "Scale", "Linear", "ReLU", "Linear", "BatchNorm1d", "ReLU", "MinibatchStd", "Linear", "Tanh",
+    ]  # fmt: skip
+    assert made[0].factor == 0.25
+    assert made[7].in_features == 5
+
+
+def test_there_is_no_bias_before_batch_norm_unless_asked_for() -> None:
+    without, kept = (nets.mlp(3, 2, (5,), norm="batch", bias_before_norm=keep) for keep in (False, True))
+    assert [without[0].bias is None, kept[0].bias is None] == [True, False]
+    assert [net[-1].bias is None for net in (without, kept)] == [False, False]
+
+
+@pytest.mark.parametrize("norm", ["spectral", "spectral_power"])
+def test_a_spectral_norm_given_for_all_holds_the_last_layer_too(norm: str) -> None:
+    for net in (nets.mlp(3, 1, (5, 4), norm=norm), nets.dcgan_discriminator((1, 8, 8), 1, (3, 2), norm=norm)):
+        weighted = [layer for layer in net if hasattr(layer, "weight")]
+        assert len(weighted) == 3
+        assert all(nn.utils.parametrize.is_parametrized(layer, "weight") for layer in weighted)
+    assert not nn.utils.parametrize.is_parametrized(nets.mlp(3, 1, (5, 4), norm=[norm, norm])[-1])
+
+
+def test_norms_must_be_as_many_as_hidden_layers() -> None:
+    with pytest.raises(InputError, match=r"norm must be one name, or one for each of the 2 hidden layers; got \['batch'\]"):
+        nets.mlp(3, 1, (5, 4), norm=["batch"])
+
+
+@pytest.mark.parametrize("name", ["mlp", "maxout"])
+def test_nets_read_and_write_images_as_lists_of_pixels(name: str) -> None:
+    net = NETS[name]((1, 4, 4), (2, 3, 3), hidden=(5,))
+    x = normal(6, 1, 4, 4).float()
+    assert net(x).shape == (6, 2, 3, 3)
+    inner = nn.Sequential(*list(net)[1:-1])
+    assert torch.equal(net(x).flatten(1), inner(x.flatten(1)))
+
+
+@pytest.mark.parametrize(("size", "wide"), [(28, (128, 64)), (32, (128, 64)), (32, (256, 128, 64))], ids=str)
+def test_dcgan_makes_and_judges_images_of_28_and_32_pixels(size: int, wide: tuple[int, ...]) -> None:
+    """Parameters counted by hand: 16 weights a pair of channels, 2 numbers a batch norm, biases only where no norm follows."""
+    generator = nets.dcgan_generator(100, (3, size, size), wide)
+    discriminator = nets.dcgan_discriminator((3, size, size), 1, wide[::-1])
+    images = generator(normal(2, 100).float())
+    assert images.shape == (2, 3, size, size)
+    assert images.abs().max() <= 1
+    assert discriminator(images).shape == (2, 1)
+    inner = sum(16 * a * b for a, b in itertools.pairwise(wide))
+    flat, ends = wide[0] * (size // 2 ** len(wide)) ** 2, 16 * wide[-1] * 3
+    assert sum(p.numel() for p in generator.parameters()) == 100 * flat + inner + ends + 3 + 2 * sum(wide)
+    assert sum(p.numel() for p in discriminator.parameters()) == ends + wide[-1] + inner + 2 * sum(wide[:-1]) + flat + 1
+
+
+def test_dcgan_starts_as_radford_says() -> None:
+    """Normal weights of standard deviation 0.02, zero biases, no batch norm at the generator's end or the other's start."""
+    for net in (nets.dcgan_generator(20, (1, 28, 28)), nets.dcgan_discriminator((1, 28, 28))):
+        for name, p in net.named_parameters():
+            if p.ndim > 1:
+                assert float(p.detach().std()) == pytest.approx(0.02, rel=0.1)
+            else:
+                assert set(p.tolist()) == ({1.0} if name.endswith("weight") else {0.0})
+    assert kinds(nets.dcgan_generator(20, (1, 28, 28)))[-2:] == ["ConvTranspose2d", "Tanh"]
+    assert kinds(nets.dcgan_discriminator((1, 28, 28)))[:3] == ["Conv2d", "LeakyReLU", "Conv2d"]
+
+
+@pytest.mark.parametrize(
+    ("build", "channels", "image"),
+    [(nets.dcgan_generator, (8, 4, 2), (1, 28, 28)), (nets.dcgan_generator, (4, 2), (2,)), (nets.dcgan_generator, (4,), 2)],
+)
+def test_images_that_cannot_be_doubled_into_are_refused(build: Callable, channels: tuple[int, ...], image: object) -> None:
+    with pytest.raises(InputError) as caught:
+        build(5, image, channels)
+    assert str(caught.value) == (
+        f"a DCGAN with channels {channels} needs images (channels, height, width) with height and width divisible by "
+        f"{2 ** len(channels)}; got {image!r}; change channels, or take the net 'mlp'"
+    )
+
+
+def dense(*sizes: int) -> int:
+    """Parameters of linear layers with biases."""
+    return sum(a * b + b for a, b in itertools.pairwise(sizes))
+
+
+SMALL_NORMAL = {"law": "normal", "std": 0.02}
+ORTHOGONAL = {"law": "orthogonal", "gain": 0.8}
+WIDER = {"law": "orthogonal", "gain": 1.4}
+UNROLLED = {"net": "mlp", "hidden": [128, 128], "activation": "tanh", "initial": WIDER}
+NAGARAJAN = (
+    {"net": "mlp", "hidden": [128, 128], "activation": "relu", "initial": ORTHOGONAL},
+    {"net": "mlp", "hidden": [128], "activation": "relu", "initial": ORTHOGONAL, "scale": 0.25},
+)
+
+RECIPE_NETS: dict[str, tuple[int, tuple[int, ...], dict[str, Any], dict[str, Any], tuple[int, int]]] = {
+    "A pacgan": (
+        2, (2,),
+        {"net": "mlp", "hidden": [400] * 4, "activation": "relu", "norm": "batch", "initial": SMALL_NORMAL},
+        {"net": "maxout", "hidden": [200, 200, 200], "pieces": 5, "initial": SMALL_NORMAL},
+        (484_802, 405_201),
+    ),
+    "B unrolled": (256, (2,), *NAGARAJAN, (dense(256, 128, 128, 2), dense(2, 128, 1))),
+    "C unrolled notebook": (256, (2,), UNROLLED, UNROLLED, (dense(256, 128, 128, 2), dense(2, 128, 128, 1))),
+    "D wgan-gp toy": (
+        2, (2,),
+        {"net": "mlp", "hidden": [512] * 3, "activation": "relu", "initial": {"law": "he"}},
+        {"net": "mlp", "hidden": [512] * 3, "activation": "relu", "initial": {"law": "he"}},
+        (dense(2, 512, 512, 512, 2), dense(2, 512, 512, 512, 1)),
+    ),
+    "E gdpp": (256, (2,), UNROLLED, UNROLLED, (dense(256, 128, 128, 2), dense(2, 128, 128, 1))),
+    "F sga": (
+        64, (2,),
+        {"net": "mlp", "hidden": [384] * 6, "activation": "relu"},
+        {"net": "mlp", "hidden": [384] * 6, "activation": "relu"},
+        (dense(64, *[384] * 6, 2), dense(2, *[384] * 6, 1)),
+    ),
+    "G consensus": (
+        16, (2,),
+        {"net": "mlp", "hidden": [16] * 4, "activation": "relu"},
+        {"net": "mlp", "hidden": [16] * 4, "activation": "relu"},
+        (dense(16, *[16] * 4, 2), dense(2, *[16] * 4, 1)),
+    ),
+    "H nagarajan and kolter": (256, (2,), *NAGARAJAN, (dense(256, 128, 128, 2), dense(2, 128, 1))),
+    "I tutorial": (
+        2, (2,),
+        {"net": "mlp", "hidden": [16, 16], "activation": "tanh"},
+        {"net": "mlp", "hidden": [16, 16], "activation": "leaky_relu"},
+        (354, 337),
+    ),
+    "J0 dragan": (
+        100, (1, 28, 28),
+        {"net": "mlp", "hidden": [128], "activation": "relu", "initial": {"law": "he"}, "output": "sigmoid"},
+        {"net": "mlp", "hidden": [128], "activation": "relu", "initial": {"law": "he"}},
+        (dense(100, 128, 784), dense(784, 128, 1)),
+    ),
+    "J1 course vectors": (
+        50, (10,),
+        {"net": "mlp", "hidden": [150, 150], "activation": "selu", "output": "selu"},
+        {"net": "mlp", "hidden": [75, 75], "activation": "elu"},
+        (dense(50, 150, 150, 10), dense(10, 75, 75, 1)),
+    ),
+    "J2 course line": (
+        30, (2,),
+        {"net": "mlp", "hidden": [75, 75], "activation": "selu", "output": "selu"},
+        {"net": "mlp", "hidden": [75, 75], "activation": "elu"},
+        (dense(30, 75, 75, 2), dense(2, 75, 75, 1)),
+    ),
+    "J3 course mnist": (
+        100, (1, 28, 28),
+        {
+            "net": "mlp", "hidden": [128, 256, 512, 1024], "activation": "leaky_relu",
+            "norm": [None, "batch", "batch", "batch"], "bias_before_norm": True, "output": "tanh",
+        },
+        {"net": "mlp", "hidden": [512, 256], "activation": "leaky_relu"},
+        (1_510_032, 533_505),
+    ),
+    "K dive into deep learning": (
+        64, (2,),
+        {"net": "mlp", "hidden": [256, 256], "activation": "relu"},
+        {"net": "mlp", "hidden": [256, 256], "activation": "leaky_relu"},
+        (dense(64, 256, 256, 2), dense(2, 256, 256, 1)),
+    ),
+    "lipizzaner mnist": (
+        64, (1, 28, 28),
+        {"net": "mlp", "hidden": [256, 256], "activation": "leaky_relu", "output": "tanh"},
+        {"net": "mlp", "hidden": [256, 256], "activation": "leaky_relu"},
+        (283_920, 267_009),
+    ),
+}  # fmt: skip
+"""Published set-ups: latent size, shape of a sample, settings of both nets, and their parameters as published or by hand.
+
+The law called "Xavier" in the code of J0 is that of He et al.: variance 2 / inputs. Sigmoids at the end of discriminators
+are left out, since objectives take logits.
+"""
+
+
+def built(settings: dict[str, Any], n_in: object, n_out: object, role: str) -> Net:
+    name, *rest = settings.items()
+    return Net(lambda: NETS[name[1]](n_in, n_out, **dict(rest)), role)
+
+
+@pytest.mark.parametrize("name", RECIPE_NETS)
+def test_published_set_ups_are_settings_that_json_holds_and_have_the_published_size(name: str) -> None:
+    latent, shape, *both, counts = RECIPE_NETS[name]
+    assert json.loads(json.dumps(both)) == both
+    generator, discriminator = built(both[0], latent, shape, "generator"), built(both[1], shape, 1, "discriminator")
+    assert (generator.n_parameters, discriminator.n_parameters) == counts
+    fake = generator.apply(generator.initial(0), torch.zeros(2, latent))
+    assert fake.shape == (2, *shape)
+    assert discriminator.apply(discriminator.initial(0), fake).shape == (2, 1)
+
+
+def test_a_packed_discriminator_reads_samples_side_by_side() -> None:
+    """Two samples of set-up A: 2000 weights more in the first layer."""
+    two = Net(lambda: nets.maxout(4, 1, initial=SMALL_NORMAL), "discriminator")
+    assert two.n_parameters == 405_201 + 2 * 200 * 5

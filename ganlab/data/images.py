@@ -7,6 +7,7 @@ only when asked for, and every file is compared with our own SHA-256 before use.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class LabelledImages:
     train_labels: Tensor
     test: Tensor
     test_labels: Tensor
+    low: float = -1.0
+    """What black is as a sample; white is 1."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -60,7 +63,7 @@ class LabelledImages:
         return int(self.train_labels.max()) + 1
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return n training images `[n, 1, height, width]` in [-1, 1], drawn with replacement.
+        """Return n training images `[n, 1, height, width]` in [low, 1], drawn with replacement.
 
         They are where the images are held, or on the generator's device if it is not the CPU.
         """
@@ -71,17 +74,17 @@ class LabelledImages:
         index = torch.randint(len(self.train), (n,), generator=generator, device=generator.device)
         index = index.to(self.train.device)
         device = self.train.device if generator.device.type == "cpu" else generator.device
-        return scaled(self.train[index]).to(device), self.train_labels[index].to(device)
+        return scaled(self.train[index], self.low).to(device), self.train_labels[index].to(device)
 
     def to(self, device: str) -> LabelledImages:
         """Return the same images on another device."""
         tensors = (self.train, self.train_labels, self.test, self.test_labels)
-        return LabelledImages(self.name, *(tensor.to(device) for tensor in tensors))
+        return LabelledImages(self.name, *(tensor.to(device) for tensor in tensors), low=self.low)
 
 
-def scaled(pixels: Tensor) -> Tensor:
-    """Return uint8 pixels `[n, h, w]` as floats `[n, 1, h, w]` in [-1, 1]."""
-    return pixels[:, None].float() / 127.5 - 1
+def scaled(pixels: Tensor, low: float = -1.0) -> Tensor:
+    """Return uint8 pixels `[n, h, w]` as floats `[n, 1, h, w]` in [low, 1]."""
+    return pixels[:, None].float() / (255 / (1 - low)) + low
 
 
 def folder() -> Path:
@@ -96,13 +99,15 @@ def mnist_is_here() -> bool:
 
 
 @DATA.register(source="LeCun, Cortes and Burges 1998")
-def mnist(download: bool = False) -> LabelledImages:
+def mnist(download: bool = False, low: float = -1.0) -> LabelledImages:
     """Handwritten digits, 60 000 to train and 10 000 to test, 28 x 28.
 
     Parameters
     ----------
     download
         Fetch the files when they are missing. Nothing is fetched unless this is true.
+    low
+        What black is as a sample: -1 for generators that end in tanh, 0 for sigmoid. White is 1.
 
     Raises
     ------
@@ -114,7 +119,10 @@ def mnist(download: bool = False) -> LabelledImages:
     raw = {name: _verified(folder() / "MNIST" / "raw" / name) for name in MNIST_SHA256}
     train, test = (_pixels(raw[f"{part}-images-idx3-ubyte"]) for part in ("train", "t10k"))
     labels, test_labels = (_labels(raw[f"{part}-labels-idx1-ubyte"]) for part in ("train", "t10k"))
-    return LabelledImages("mnist", train, labels, test, test_labels)
+    if not isinstance(low, int | float) or not -math.inf < low < 1:
+        raise InputError(f"low, what black is as a sample, must be a number below 1; got {low!r}")
+    name = "mnist" if low == -1 else f"mnist:low={low:g}"
+    return LabelledImages(name, train, labels, test, test_labels, float(low))
 
 
 @DATA.register(source="Alpaydin and Kaynak 1998, through scikit-learn")

@@ -1,0 +1,196 @@
+"""The engine: compiled = mapped = one by one, what it decides and says, and how products are taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import grad
+
+from ganlab.engine import PRECISIONS, WORTH_COMPILING, Advance, Products, decide
+from ganlab.experiment import Experiment
+from ganlab.game import UPDATES
+from ganlab.registry import InputError
+from ganlab.train import build, plan, train
+from ganlab.variants import VARIANTS
+
+SMALL = {"hidden": (6, 5), "batch": 12, "latent": 3, "evaluation": 16, "seeds": [0, 3], "steps": 4, "epsilon": 1e-3}
+"""An epsilon well above the rounding of small gradients, which Adam would else magnify to steps of its full rate."""
+
+NAMED = [name for name in VARIANTS if not name.startswith("recipe:")]
+
+
+def planned(variant: str, **settings: object) -> Experiment:
+    return plan(variant, "ring8", **{**SMALL, **settings})
+
+
+def final(made: Experiment, **how: object) -> tuple[np.ndarray, np.ndarray, dict]:
+    run = train(*build(made), made, dtype=torch.float64, watch=False, keep_state=True, **how)
+    return run.samples["generator"], run.samples["discriminator"], dict(run.environment)
+
+
+def assert_same(made: Experiment) -> None:
+    *mapped, _ = final(made, compiled=False)
+    *compiled, environment = final(made, compiled=True)
+    assert environment["compiled"], environment["compiled_because"]
+    for one, other in zip(mapped, compiled, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.fixture
+def traced_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph of plain operations, run as it is: all of compiling but the compiler."""
+    monkeypatch.setattr("torch._inductor.compile", lambda graph, leaves: graph)
+
+
+@pytest.mark.usefixtures("traced_only")
+@pytest.mark.parametrize("variant", NAMED)
+def test_the_traced_step_equals_the_mapped_one(variant: str) -> None:
+    assert_same(planned(variant))
+
+
+@pytest.mark.usefixtures("traced_only")
+@pytest.mark.parametrize("update", UPDATES)
+def test_the_traced_step_equals_the_mapped_one_under_every_update_rule(update: str) -> None:
+    assert_same(planned("nsgan", update=update, r1=0.5, instance_noise=0.1, noise_steps=3.0, average=0.9, lookahead=2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", NAMED)
+def test_the_compiled_step_equals_the_mapped_one(variant: str) -> None:
+    assert_same(planned(variant))
+
+
+def test_the_compiled_step_of_one_variant_equals_the_mapped_one() -> None:
+    """The real compiler once in the fast tests; all variants are among the slow ones."""
+    assert_same(planned("wgan_gp", n_critic=1))
+
+
+def test_a_failure_to_compile_is_told_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(graph: object, leaves: object) -> None:
+        raise RuntimeError("no working C++ compiler\nand a long story")
+
+    made = planned("nsgan")
+    *mapped, _ = final(made, compiled=False)
+    monkeypatch.setattr("torch._inductor.compile", broken)
+    *other, environment = final(made, compiled=True)
+    assert not environment["compiled"]
+    assert environment["compiled_because"] == "compiling failed (RuntimeError: no working C++ compiler)"
+    for one, two in zip(mapped, other, strict=True):
+        assert (one == two).all()
+
+
+@pytest.mark.usefixtures("traced_only")
+def test_members_with_numbers_of_their_own_are_compiled_once() -> None:
+    made = planned("r1gan", r1=[0.0, 1.0], lr=[1e-3, 5e-3], lr_discriminator=1e-3)
+    assert len(made.members()) == 8
+    assert_same(made)
+
+
+@pytest.mark.usefixtures("traced_only")
+def test_a_compiled_member_that_diverges_is_found_and_leaves_the_others_alone() -> None:
+    made = plan(
+        "lsgan", "ring8", lr=[1e12, 1e-3], lr_discriminator=1e-3, optimizer="sgd",
+        **{**SMALL, "seeds": [0], "steps": 40},
+    )  # fmt: skip
+    one, other = (train(*build(made), made, compiled=c, keep_state=True) for c in (True, False))
+    assert list(one.outcome["status"]) == ["diverged", "finished"]
+    assert one.outcome.equals(other.outcome)
+    np.testing.assert_allclose(one.samples["generator"][1], other.samples["generator"][1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("engine", "device", "n", "wish", "wanted", "because"),
+    [
+        ("vmap", "cpu", WORTH_COMPILING - 1, None, False, "compiling pays from"),
+        ("vmap", "cpu", WORTH_COMPILING, None, True, "updates in all"),
+        ("vmap", "cpu", 1, True, True, "as asked for"),
+        ("vmap", "cpu", 10 * WORTH_COMPILING, False, False, "as asked for"),
+        ("loop", "cpu", 10 * WORTH_COMPILING, True, False, "one by one"),
+        ("vmap", "cuda", 1, None, True, "launches"),
+    ],
+)
+def test_compiling_is_decided_by_the_amount_of_work(
+    engine: str, device: str, n: int, wish: bool | None, wanted: bool, because: str
+) -> None:
+    decision, reason = decide(engine, device, n, wish)
+    assert decision == wanted
+    assert because in reason
+
+
+def test_an_error_in_the_loop_names_the_member() -> None:
+    def step(state: torch.Tensor, batch: torch.Tensor, numbers: dict) -> tuple:
+        if numbers["lr"] > 1:
+            raise ValueError("too fast")
+        return state, state.sum()
+
+    advance = Advance(step, {"lr": torch.tensor([0.5, 2.0])}, engine="loop")
+    with pytest.raises(ValueError, match="too fast") as caught:
+        advance(torch.zeros(2, 3), torch.zeros(2, 1, 4), 0, 1)
+    assert caught.value.__notes__ == ["while training member 1"]
+
+
+def test_unknown_precision_engine_and_type_are_refused() -> None:
+    for name, wrong, near in (("precision", "bfloat", "bfloat16"), ("engine", "vmop", "vmap"), ("dtype", "float23", "float32")):
+        with pytest.raises(InputError, match=f"unknown {name} '{wrong}'; did you mean '{near}'"):
+            planned("nsgan", **{name: wrong})
+
+
+# --- products ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 5), (2, 5), (5, 1), (5, 2), (2, 2), (5, 7)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_joined_products_are_those_of_a_linear_layer_with_their_gradients(n_in: int, n_out: int, bias: bool) -> None:
+    layer = nn.Linear(n_in, n_out, bias=bias, dtype=torch.float64)
+    x = torch.randn(4, n_in, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+    def value(x: torch.Tensor) -> torch.Tensor:
+        return layer(x).sin().sum()
+
+    wanted = layer(x), grad(value)(x)
+    with Products(joined=True):
+        found = layer(x), grad(value)(x)
+    for one, other in zip(wanted, found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(6, 5), nn.Conv2d(3, 4, 3, padding=1), nn.ConvTranspose2d(3, 4, 4, 2, 1)], ids=str)
+def test_bfloat16_products_round_their_factors_and_nothing_else(layer: nn.Module) -> None:
+    """A sum of products of rounded factors: 8 bits each, so a relative error of 2^-8 of the terms; the result is float32."""
+    shape = (4, 6) if isinstance(layer, nn.Linear) else (4, 3, 6, 6)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    full = layer(x)
+    with Products("bfloat16"):
+        half = layer(x)
+    assert half.dtype == layer.weight.dtype == torch.float32
+    assert 0 < (full - half).abs().max() < 0.05
+    assert torch.equal(layer(x), full)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_precision_is_part_of_a_run_and_recorded(precision: str) -> None:
+    made = planned("nsgan", precision=precision)
+    run = train(*build(made), made, watch=False, keep_state=True)
+    assert run.environment["precision"] == precision
+    assert (made.id == planned("nsgan").id) == (precision == "full")
+    assert np.isfinite(run.samples["generator"]).all()
+    assert run.samples["generator"].dtype == np.float32
+
+
+# --- with a GPU ----------------------------------------------------------------------------------------------------------
+
+cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+@cuda
+@pytest.mark.parametrize("variant", ["nsgan", "wgan_gp", "r1gan"])
+def test_on_a_gpu_the_captured_step_equals_the_mapped_one(variant: str) -> None:
+    assert_same(planned(variant, device="cuda"))
+
+
+@cuda
+def test_a_gpu_gives_a_seed_the_same_draws_in_any_crowd() -> None:
+    alone, crowd = (final(planned("nsgan", device="cuda", seeds=seeds))[0] for seeds in ([3], [0, 3, 9]))
+    np.testing.assert_allclose(alone[0], crowd[1], rtol=1e-9)
