@@ -50,6 +50,12 @@ def mnist_baselines(session: nox.Session) -> None:
     _study(session, "mnist_baselines")
 
 
+@nox.session
+def throughput(session: nox.Session) -> None:
+    """Study of this machine: how fast do many seeds train, against the plain loop and the machine's limit?"""
+    _study(session, "throughput")
+
+
 def _study(session: nox.Session, name: str) -> None:
     _install(session, ".[bench]")
     session.run("python", "-m", "reports.index", name, "--out", f"reports/html/{name}.html", *session.posargs)

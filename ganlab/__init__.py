@@ -22,7 +22,7 @@ _PUBLIC = {
     "report": "pages",
     "run": "train",
 }
-_MODULES = ("data", "metrics", "nets", "reference", "stats")
+_MODULES = ("data", "dynamics", "metrics", "nets", "reference", "stats")
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 

@@ -1,40 +1,29 @@
 """The command line: `ganlab run | list | diagnose | compare | report | verify`.
 
 Commands are frozen dataclasses; their docstrings and fields are the help. Exit codes: 0 done, 1 a check failed, 2 a request
-that cannot be done (one clear message), 130 stopped by Ctrl-C. torch is imported by `run` and `list` only.
+that cannot be done (one clear message), 130 stopped by Ctrl-C. What is slow to import waits for the command that needs it:
+torch for `run`, pandas for what reads runs; `list` reads the catalogue and needs neither.
 """
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn, Union
 
-import pandas as pd
 import tyro
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ganlab import catalogue
 from ganlab.registry import InputError, shown
 from ganlab.store import CorruptRun, Store
 
-Kind = Literal[
-    "variants",
-    "objectives",
-    "penalties",
-    "updates",
-    "optimizers",
-    "data",
-    "nets",
-    "probes",
-    "rules",
-    "diagnoses",
-    "runs",
-]
+Kind = tyro.extras.literal_type_from_choices((*catalogue.KINDS, "runs"))
 
 
 @dataclass(frozen=True)
@@ -43,25 +32,27 @@ class Run:
 
     variant: str = "nsgan"
     """Named GAN or objective; `ganlab list variants` shows them."""
-    data: str = "ring8"
-    """Data distribution, with settings if wanted: "ring:modes=12,std=0.1"."""
+    data: str | None = None
+    """Data distribution, with settings if wanted: "ring:modes=12,std=0.1"; none takes ring8, or the recipe's own."""
     seeds: int = 8
     """How many seeds, from `first_seed` on."""
     first_seed: int = 0
     """The first seed."""
-    steps: int = 3000
-    """Generator updates."""
+    steps: int | None = None
+    """Generator updates; none takes 3000, or the recipe's own."""
     every: int | None = None
     """Steps between two looks of the probes; none looks about 30 times."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Another setting, such as lr=1e-3, r1=10, hidden=(64,64), n_critic=5. May be given several times."""
+    block: int | None = None
+    """Members trained as one batch, a process at a time on each core; none chooses by speed and memory. Not part of the run."""
     store: Path = Path("runs")
     """Folder of runs."""
     dry_run: bool = False
     """Print the settings and stop."""
 
 
-OWN_OPTIONS = ("variant", "data", "seeds", "first_seed", "steps", "every")
+OWN_OPTIONS = ("variant", "data", "seeds", "first_seed", "steps", "every", "block")
 """What `--set` leaves to the options of these names."""
 
 
@@ -69,7 +60,7 @@ OWN_OPTIONS = ("variant", "data", "seeds", "first_seed", "steps", "every")
 class List:
     """List what there is, with its source: variants, data, ..., or the runs of a store."""
 
-    kind: Annotated[Kind | None, tyro.conf.Positional] = None
+    kind: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(constructor=Kind | None)] = None
     """What to list; everything registered when left out."""
     store: Path = Path("runs")
     """Folder of runs."""
@@ -119,7 +110,8 @@ class Verify:
 
 DESCRIPTION = "Crash tests for GANs: train many seeds at once, watch them, and get verdicts with intervals."
 
-Command = Run | List | Diagnose | Compare | Report | Verify
+Command = Union[Run, List, Diagnose, Compare, Report, Verify]  # noqa: UP007
+"""Not written with bars: for those tyro asks typeguard, whose import is a quarter of the time of `ganlab list`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -175,12 +167,12 @@ def _run(command: Run, console: Console) -> int:
         **experiment.settings,
         **experiment.numbers,
     }
-    _print(console, pd.DataFrame({"setting": rows.keys(), "value": [_plain(v) for v in rows.values()]}), "experiment")
+    _print(console, "experiment", ("setting", "value"), [(name, _plain(value)) for name, value in rows.items()])
     if command.dry_run:
         return 0
     from ganlab.sweep import sweep
 
-    sweep([experiment], Store(command.store), workers=1)
+    sweep([experiment], Store(command.store), block=command.block)
     return _diagnose(Diagnose((experiment.id,), command.store), console)
 
 
@@ -204,36 +196,27 @@ def _settings(given: Sequence[str]) -> dict[str, Any]:
 
 def _list(command: List, console: Console) -> int:
     if command.kind == "runs":
-        rows = []
-        for name in Store(command.store).ids():
-            try:
-                e = Store(command.store).load(name).experiment
-                rows.append((name, e.kind, e.subject, e.data, str(len(e.seeds)), str(e.steps)))
-            except CorruptRun:
-                rows.append((name, "damaged", "", "", "", ""))
-        _print(
-            console,
-            pd.DataFrame(rows, columns=["run", "kind", "subject", "data", "seeds", "steps"]),
-            f"runs in {command.store}",
-        )
+        columns = ("run", "kind", "subject", "data", "seeds", "steps")
+        _print(console, f"runs in {command.store}", columns, _stored(Store(command.store)))
         return 0
-    from ganlab import data, diagnoses, game, metrics, nets, objectives, optim, penalties, probes, variants
-
-    kinds = {
-        "variants": [variants.VARIANTS], "objectives": [objectives.OBJECTIVES],
-        "penalties": [penalties.PENALTIES, penalties.CONSTRAINTS], "updates": [game.UPDATES],
-        "optimizers": [optim.OPTIMIZERS], "data": [data.DATA], "nets": [nets.NETS], "probes": [probes.PROBES],
-        "rules": [metrics.RULES], "diagnoses": [diagnoses.DIAGNOSES],
-    }  # fmt: skip
-    for kind, registries in kinds.items():
+    for kind, items in catalogue.read().items():
         if command.kind in (None, kind):
-            entries = [entry for registry in registries for entry in registry.entries()]  # type: ignore[attr-defined]
-            frame = pd.DataFrame([(e.name, e.summary, e.source) for e in entries], columns=["name", "what", "source"])
-            _print(console, frame, kind)
+            _print(console, kind, ("name", "what", "source"), items)
     return 0
 
 
+def _stored(store: Store) -> Iterator[tuple[object, ...]]:
+    for name in store.ids():
+        try:
+            e = store.experiment(name)
+            yield name, e.kind, e.subject, e.data, len(e.seeds), e.steps
+        except CorruptRun:
+            yield name, "damaged", "", "", "", ""
+
+
 def _diagnose(command: Diagnose, console: Console) -> int:
+    import pandas as pd
+
     from ganlab.diagnoses import diagnose
 
     for run in _runs(command.runs, Store(command.store)):
@@ -243,18 +226,22 @@ def _diagnose(command: Diagnose, console: Console) -> int:
             console.print(_text(f"  {d.evidence}"))
             if not d.members.empty:
                 frame = d.members[["seed", "verdict", "onset", "evidence"]]
-                _print(console, frame.assign(onset=frame["onset"].map(lambda x: "" if pd.isna(x) else f"{x:g}")), "")
+                frame = frame.assign(onset=frame["onset"].map(lambda x: "" if pd.isna(x) else f"{x:g}"))
+                _print(console, "", frame.columns, frame.itertuples(index=False))
     return 0
 
 
 def _compare(command: Compare, console: Console) -> int:
+    import pandas as pd
+
     from ganlab.diagnoses import compare
 
     a, b = (_runs((name,), Store(command.store))[0] for name in (command.a, command.b))
     frame = compare(a, b)
     numbers = frame.select_dtypes("number").columns.difference(["n"])
     shown = frame.assign(**{c: frame[c].map(lambda x: "" if pd.isna(x) else f"{x:.4g}") for c in numbers})
-    _print(console, shown, f"a: {a.experiment.title} ({a.experiment.id}), b: {b.experiment.title} ({b.experiment.id})")
+    title = f"a: {a.experiment.title} ({a.experiment.id}), b: {b.experiment.title} ({b.experiment.id})"
+    _print(console, title, shown.columns, shown.itertuples(index=False))
     return 0
 
 
@@ -300,20 +287,22 @@ def _runs(names: Sequence[str], store: Store) -> list[Any]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _print(console: Console, frame: pd.DataFrame, title: str) -> None:
-    """Print a frame: a table on a terminal, tab-separated lines elsewhere."""
+def _print(console: Console, title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows: a table on a terminal, tab-separated lines elsewhere."""
     if not console.is_terminal:
-        lines = [list(frame.columns), *frame.itertuples(index=False)]
+        lines = [columns, *rows]
         for line in [[f"# {title}"], *lines] if title else lines:
             console.file.write("\t".join(str(_text(cell)) for cell in line) + "\n")  # rich would turn tabs into spaces
         return
     table = Table(title=_text(title) if title else None, title_justify="left", box=None, pad_edge=False)
-    for name in frame.columns:
+    for name in columns:
         table.add_column(_text(name), overflow="fold")
-    for row in frame.itertuples(index=False):
+    for row in rows:
         table.add_row(*map(_text, row))
     console.print(table)
 

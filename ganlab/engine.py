@@ -170,7 +170,10 @@ def compiled(function: Callable[..., Any], example: tuple[Any, ...], products: P
     of this size, guards and dispatch cost as much as the thin products.
     """
     from torch import _inductor
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     leaves, structure = tree_flatten(example)
     made: Any = None
@@ -184,7 +187,8 @@ def compiled(function: Callable[..., Any], example: tuple[Any, ...], products: P
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's about its own insides
         graph = make_fx(flat)(*leaves)
-        run = _inductor.compile(graph, leaves)
+        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):  # without one the cache on disk is not used
+            run = _inductor.compile(graph, leaves)
 
     def call(*arguments: Any) -> Any:
         return tree_unflatten(list(run(*tree_flatten(arguments)[0])), made)

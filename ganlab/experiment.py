@@ -243,7 +243,7 @@ def _joined(environments: Sequence[Mapping[str, Any]], parts: Sequence[Run]) -> 
     different = {name: [v for i, v in enumerate(found) if v not in found[:i]] for name, found in values.items()}
     joined = {name: found if len(found) > 1 else found[0] for name, found in different.items()}
     if "seconds" in values:
-        joined["seconds"] = round(sum(values["seconds"]), 3)
+        joined["seconds"] = round(sum(float(environment["seconds"]) for environment in environments), 3)
     return {**joined, "block": [len(part.outcome) for part in parts]}
 
 

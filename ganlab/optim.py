@@ -113,11 +113,11 @@ OPTIMIZERS.add(
     "optimistic",
     Optimizer(_optimistic_init, _optimistic, ("lr",)),
     source="Daskalakis et al. 2018, equation 3 (optimistic mirror descent)",
-    summary="Twice the gradient minus the one before.",
+    summary="Twice the gradient minus the one before; the first step is a plain one.",
 )
 OPTIMIZERS.add(
     "optimistic_adam",
     Optimizer(_optimistic_adam_init, _optimistic_adam, ("lr", "beta1", "beta2", "epsilon")),
     source="Daskalakis et al. 2018, algorithm 1",
-    summary="Twice Adam's step minus the step before.",
+    summary="Twice Adam's step minus the step before; the first, which has none before it, is double.",
 )

@@ -20,6 +20,11 @@ PARTS = {**PENALTIES, **CONSTRAINTS, **PERTURBATIONS, **REGULARIZERS}
 
 SHOWN = ("sample", "label", "latent")
 
+HALVED = (
+    "minimax", "wasserstein", "donsker_varadhan", "f_kl", "f_reverse_kl", "f_pearson", "f_hellinger", "f_jensen_shannon",
+)  # fmt: skip
+"""Objectives whose generator minimises the half of the game's value that it moves while the discriminator stands still."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -138,5 +143,10 @@ def _clashes(p: Parts) -> list[tuple[bool, str]]:
         (
             "gdpp" in weighted and p.shown == "label",
             "gdpp compares features of samples, and shown='label' mixes labels into them; use shown='sample'",
+        ),
+        (
+            p.unroll > 0 and p.objective in HALVED,
+            f"unroll looks through the discriminator's updates, which move the real half of {p.objective!r} too, and its "
+            "generator does not see that half; use objective='zero_sum' or one that is not the game's value, or unroll=0",
         ),
     ]

@@ -56,7 +56,7 @@ def plan(
     chosen = {**recipe(variant)}
     own_penalties = chosen.pop("penalties")
     usual_data, usual_steps = chosen.pop("data", "ring8"), chosen.pop("steps", 3000)
-    _check_known("setting", settings, {*STRUCTURE, *NEUTRAL, *NUMBERS, *PARTS, *SHORT})
+    _check_known("setting", settings, {*STRUCTURE, *NEUTRAL, *NUMBERS, *PARTS, *SHORT, *ROLES})
     found = distribution(usual_data if data is None else data)
     structure = {name: settings.get(name, chosen.get(name, default)) for name, default in (STRUCTURE | NEUTRAL).items()}
     structure |= {role: _net(role, chosen.get(role, {}), settings) for role in ROLES}
@@ -175,8 +175,8 @@ def _net(role: str, own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
         raise InputError(f"{role} must be settings of a net by name, such as {{'hidden': (64, 64)}}; got {given!r}")
     name = given.get("net", own.get("net", "mlp"))
     same = name == own.get("net", "mlp")  # another net does not inherit the settings of the variant's
-    found = {**(USUAL_NET if name == "mlp" else {}), **(own if same else {})}
-    found |= {short: settings[short] for short in SHORT if short in settings} | dict(given) | {"net": name}
+    found = {"net": name, **(USUAL_NET if name == "mlp" else {}), **(own if same else {})}
+    found |= {short: settings[short] for short in SHORT if short in settings} | dict(given)
     known = inspect.signature(NETS[name]).parameters
     for setting, value in found.items():
         if setting not in ("net", "head") and (setting not in known or setting in ("n_in", "n_out")):

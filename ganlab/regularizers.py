@@ -89,7 +89,8 @@ def mode_seeking(turn: Turn) -> Tensor:
     """Distance of two latents over that of their samples, each a mean of absolute differences over the batch's halves."""
     half = len(turn.sample) // 2
     one, other = turn.sample[:half], turn.sample[half : 2 * half]
-    z_one, z_other = turn.batch.latent[:half], turn.batch.latent[half : 2 * half]
+    z = turn.batch.latent[:, : turn.game.latent]  # without the category, which the paper has the same in both halves
+    z_one, z_other = z[:half], z[half : 2 * half]
     ratio = (one - other).abs().mean() / (z_one - z_other).abs().mean()
     return 1 / (ratio + SMALL)
 
@@ -99,8 +100,9 @@ def gdpp(turn: Turn) -> Tensor:
     """Distance of the spectrum of the fakes' kernel to the real samples': its eigenvalues, and the cosines of its eigenvectors.
 
     The kernel is that of the features before the discriminator's last layer, each sample scaled to length 1, on the side of the
-    features: its eigenvalues are those of the batch's kernel without the zeros. Eigenvectors whose eigenvalues are closer than
-    `SMALL` have no direction of their own, and give no gradient.
+    features: its eigenvalues are those of the batch's kernel without the zeros. The paper compares eigenvectors on the side of
+    the batch and sums where this takes means. Eigenvectors whose eigenvalues are closer than `SMALL` have no direction of their
+    own, and give no gradient.
     """
     net = turn.game.nets[1]
     real_values, real_vectors = _spectrum(net.features(turn.psi, turn.real).detach())

@@ -1,7 +1,10 @@
 """Runs on disk: one folder a run, named by the hash of its settings. The only writer of results.
 
+A run that is trained in blocks of members has a hidden folder for each finished block until they are joined.
+
 A folder is written aside, checked into a manifest of SHA-256 sums, flushed, and renamed into place: a killed process
 leaves a leftover that the next start removes, never half a run. Text and plain arrays only; opening a store runs no code.
+numpy and pandas are imported by what reads or writes tables: the names of runs are told without them.
 """
 
 from __future__ import annotations
@@ -13,18 +16,20 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from ganlab import trace as traces
 from ganlab.experiment import Experiment, Run
 from ganlab.registry import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 MANIFEST = "manifest.json"
 ASIDE = ".writing-"
+BLOCK = ".block-"
+"""What the names of folders begin with that are being written, and that hold a block of a run's members."""
 
 LINE = "\r\n"
 """As RFC 4180 has it; the csv writer then quotes both characters where a label contains one."""
@@ -83,27 +88,33 @@ class Store:
     def save(self, run: Run) -> Path:
         """Write the run and return its folder; when the same run is there already, leave that one.
 
-        Raises InputError when the folder cannot be written; nothing half-written stays.
+        Raises InputError when the folder cannot be written, nothing half-written stays then; and for a part of a run.
         """
+        missing = sorted({m.place for m in run.experiment.members()} - set(run.outcome["member"]))
+        if missing:
+            raise InputError(f"this is a part of a run, without its members {missing}; ganlab.experiment.join makes it whole")
+        return self._save(run, run.experiment.id)
+
+    def _save(self, run: Run, called: str) -> Path:
         self.prepare()
-        target = self.path / run.experiment.id
+        target = self.path / called
         aside = self._aside()
         try:
             aside.mkdir()
             contents = _encode(run)
             sums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-            contents[MANIFEST] = json.dumps({"run": run.experiment.id, "sha256": sums}, indent=1).encode()
+            contents[MANIFEST] = json.dumps({"run": called, "sha256": sums}, indent=1).encode()
             for name, data in contents.items():
                 _write(aside / name, data)
             _flush_folder(aside)
             if target.exists():
-                if self.fault(run.experiment.id) is None:
+                if self.fault(called) is None:
                     return target
                 shutil.rmtree(target)
             try:
                 aside.rename(target)
             except OSError:
-                if self.fault(run.experiment.id) is not None:  # unless another process was first: its folder stays
+                if self.fault(called) is not None:  # unless another process was first: its folder stays
                     raise
             _flush_folder(self.path)
         except OSError as error:
@@ -122,6 +133,10 @@ class Store:
         """Return the run of that name. Raises CorruptRun when it fails its checksums."""
         return load(self.path / name)
 
+    def experiment(self, name: str) -> Experiment:
+        """Return what the run of that name is. Raises CorruptRun when it fails its checksums; its tables are not parsed."""
+        return Experiment.from_json(_read((self.path / name).absolute())["experiment.json"].decode())
+
     def fault(self, name: str) -> str | None:
         """Return what is wrong with a stored run, or None."""
         try:
@@ -136,12 +151,56 @@ class Store:
             raise InputError(f"there is no run {name!r} in {str(self.path)!r}")
         shutil.rmtree(self.path / name)
 
+    # blocks of members, until they are joined
+
+    def save_block(self, part: Run) -> Path:
+        """Write the part of a run that has some neighbouring members, as `save` does, and return its hidden folder."""
+        return self._save(part, _block_name(part.experiment, [int(place) for place in part.outcome["member"]]))
+
+    def blocks(self, experiment: Experiment) -> list[str]:
+        """Return the names of the stored blocks of an experiment, sound or not."""
+        return sorted(path.name for path in self.path.glob(f"{BLOCK}{experiment.id}-*"))
+
+    def load_block(self, experiment: Experiment, places: Sequence[int]) -> Run:
+        """Return the part of an experiment that has these members. Raises CorruptRun when it is not there or damaged."""
+        return load(self.path / _block_name(experiment, places))
+
+    def sound_blocks(self, experiment: Experiment, split: Sequence[range]) -> tuple[list[range], list[str]]:
+        """Return which blocks of a split are stored, and remove the experiment's others: the reasons come second."""
+        wanted = {_block_name(experiment, places): places for places in split}
+        found, reasons = [], []
+        for name in self.blocks(experiment):
+            fault = self.fault(name) if name in wanted else f"the block {name!r} has members of another split"
+            if fault is None:
+                found.append(wanted[name])
+            else:
+                reasons.append(fault)
+                shutil.rmtree(self.path / name)
+        return found, reasons
+
+    def remove_blocks(self, experiment: Experiment) -> None:
+        """Delete all blocks of an experiment."""
+        for name in self.blocks(experiment):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def _block_name(experiment: Experiment, places: Sequence[int]) -> str:
+    """Return the name of the folder that holds these members. Raises ValueError unless they are neighbours."""
+    if list(places) != list(range(places[0], places[-1] + 1)):
+        raise ValueError(f"a block holds neighbouring members; got {list(places)}")
+    return f"{BLOCK}{experiment.id}-{places[0]}-{places[-1]}"
+
 
 def load(path: str | Path) -> Run:
     """Return the run stored in the folder `path`.
 
     Raises CorruptRun when a file is missing or differs from its checksum; nothing of it is used then.
     """
+    import numpy as np
+    import pandas as pd
+
+    from ganlab import trace as traces
+
     contents = _read(Path(path).absolute())
     experiment = Experiment.from_json(contents["experiment.json"].decode())
     trace = _table(gzip.decompress(contents["trace.csv.gz"])).astype({"member": int, "seed": int, "step": int, "value": float})
@@ -154,10 +213,14 @@ def load(path: str | Path) -> Run:
 
 def _table(text: bytes) -> pd.DataFrame:
     """Return a CSV table as text; numbers are converted from it one by one, which keeps every bit."""
+    import pandas as pd
+
     return pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False)
 
 
 def _encode(run: Run) -> dict[str, bytes]:
+    import numpy as np
+
     samples = io.BytesIO()
     if objects := [name for name, array in run.samples.items() if array.dtype.hasobject]:
         raise InputError(f"samples must be arrays of plain numbers; {', '.join(objects)} hold Python objects")
@@ -191,7 +254,10 @@ def _read(folder: Path) -> dict[str, bytes]:
             "delete the folder and run again"
         )
     try:
-        name = Experiment.from_json(contents["experiment.json"].decode()).id
+        experiment = Experiment.from_json(contents["experiment.json"].decode())
+        name = experiment.id
+        if folder.name.startswith(BLOCK):
+            name = _block_name(experiment, [int(place) for place in _table(contents["outcome.csv"])["member"]])
     except (InputError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptRun(f"the run in {str(folder)!r} cannot be read: {error}") from error
     if not name == manifest.get("run") == folder.name:

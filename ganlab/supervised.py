@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy, log_softmax, nll_loss
 from torch.optim.lr_scheduler import LambdaLR
 
 from ganlab import data as distributions
+from ganlab import experiment as experiments
 from ganlab import rng, trace
 from ganlab.data.images import LabelledImages, scaled
 from ganlab.experiment import Experiment, Member, Run, at_least, number_values, outcome, schedule
@@ -33,6 +34,9 @@ from ganlab.train import Tick, environment
 
 CLASSIFIERS = {name.removesuffix("_classifier"): name for name in NETS if name.endswith("_classifier")}
 """The registered net of each classifier."""
+
+CHUNK = 500
+"""Images evaluated at once: few enough for the activations to stay near a core's cache."""
 
 N_HARDEST = 20
 """Test images kept for looking at."""
@@ -80,8 +84,8 @@ def plan(
     return Experiment("classifier", classifier, images.name, *schedule(seeds, epochs, 1), structure, {"lr": lr})
 
 
-def perform(experiment: Experiment, tick: Tick | None = None) -> Run:
-    """Train every member of an experiment, side by side, and return the run.
+def perform(experiment: Experiment, tick: Tick | None = None, *, places: Sequence[int] | None = None) -> Run:
+    """Train every member of an experiment, side by side, and return the run; with `places`, these members' part of it.
 
     A member that turns non-finite gets the outcome "diverged" with epoch and place, and is trained no further: what is
     read off it from then on is NaN. Both classifiers see the same images in the same order for the same seed.
@@ -94,11 +98,25 @@ def perform(experiment: Experiment, tick: Tick | None = None) -> Run:
         alone and from epoch 1; at the last epoch `n_parameters`, and `confusion`, test images by "true,predicted".
         Samples, over the finished members and none without any: `hardest [n, h, w]`, the test images of highest mean
         loss, uint8; `hardest_labels [n]`; `hardest_predicted [n, member]`, -1 for the diverged; `hardest_probability
-        [n]`, the mean probability of the true class.
+        [n]`, the mean probability of the true class. A part has what `join` finds these from: `test [n_test, h, w]`,
+        `test_labels [n_test]`, `test_losses` and `test_predicted [member, n_test]`.
     """
+    part = _train(experiment, tick, places)
+    return part if places is not None else replace(join([part]), environment=part.environment)
+
+
+def join(parts: Sequence[Run]) -> Run:
+    """Return the run of these parts: `ganlab.experiment.join`, and then the hardest images over all members."""
+    run = experiments.join(parts)
+    return replace(run, samples=_hardest(run.samples))
+
+
+def _train(experiment: Experiment, tick: Tick | None, places: Sequence[int] | None) -> Run:
+    """Return the part of the run that has these members."""
     started = time.perf_counter()
     images = _selected(_images(experiment.data), experiment.settings["n_train"])
-    trainings = [_training(experiment, member, images) for member in experiment.members()]
+    members = experiment.members(places)
+    trainings = [_training(experiment, member, images) for member in members]
 
     readings: list[list[tuple[float, ...]]] = []
     faults: dict[int, tuple[int, str]] = {}
@@ -112,9 +130,9 @@ def perform(experiment: Experiment, tick: Tick | None = None) -> Run:
     scores = {m: look.scores for m, look in enumerate(looks) if m not in faults}
     return Run(
         experiment=experiment,
-        trace=_tidy(experiment, np.asarray(readings), scores, images),
-        outcome=outcome(experiment, faults),
-        samples=_hardest(scores, images, len(looks)) if scores else {},
+        trace=_tidy(experiment, members, np.asarray(readings), scores, images),
+        outcome=outcome(experiment, {members[m].place: fault for m, fault in faults.items()}, places),
+        samples=_tested(scores, images, len(members)),
         environment=environment("cpu", torch.float32, "loop", time.perf_counter() - started)
         | {
             "sources": {
@@ -149,7 +167,7 @@ def _training(experiment: Experiment, member: Member, images: LabelledImages) ->
     n, batch = len(images.train), experiment.settings["batch"]
     n_updates = experiment.steps * math.ceil(n / batch)
     with rng.initialising(member.seed, "classifier"):
-        net = _net(experiment, images).to(memory_format=torch.channels_last)  # convolutions: up to 1.4 times faster
+        net = network(experiment, images).to(memory_format=torch.channels_last)  # convolutions: up to 1.4 times faster
     optimizer = torch.optim.Adam(net.parameters(), lr=member.numbers["lr"], fused=True)
     decay = LambdaLR(optimizer, lambda update: (1 + math.cos(math.pi * update / n_updates)) / 2)
     order = rng.stream(member.seed, "data")
@@ -186,42 +204,57 @@ def _look(net: nn.Module, images: LabelledImages, losses: Tensor, speed: float) 
 
 def _log_probabilities(net: nn.Module, pixels: Tensor) -> Tensor:
     """Return the logarithm of the probability of each class, in nats, `[n, class]`."""
-    chunks = torch.split(pixels, 500)  # few enough for the activations to stay near a core's cache
-    return torch.cat([log_softmax(net(scaled(chunk)), 1) for chunk in chunks])
+    return torch.cat([log_softmax(net(scaled(chunk)), 1) for chunk in torch.split(pixels, CHUNK)])
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
 
 
 def _tidy(
-    experiment: Experiment, readings: NDArray[np.float64], scores: Mapping[int, Tensor], images: LabelledImages
-) -> pd.DataFrame:
+    experiment: Experiment, members: Sequence[Member], readings: NDArray[np.float64], scores: Mapping[int, Tensor],
+    images: LabelledImages,
+) -> pd.DataFrame:  # fmt: skip
     """Return the trace: what was read `[epoch, member, quantity]`, and the last epoch's confusion."""
-    seeds, epochs, n_classes = [m.seed for m in experiment.members()], range(len(readings)), _n_classes(images)
+    seeds, places = [m.seed for m in members], [m.place for m in members]
+    epochs, n_classes = range(len(readings)), _n_classes(images)
     confusion = np.full((1, len(seeds), n_classes**2), np.nan)
     for m, score in scores.items():
         cell = images.test_labels * n_classes + score.argmax(1)
         confusion[0, m] = torch.bincount(cell, minlength=n_classes**2).numpy()
     cells = [f"{true},{predicted}" for true in range(n_classes) for predicted in range(n_classes)]
     with torch.device("meta"):  # counts without memory or random numbers
-        size = np.full((1, len(seeds), 1), sum(p.numel() for p in _net(experiment, images).parameters()))
+        size = np.full((1, len(seeds), 1), sum(p.numel() for p in network(experiment, images).parameters()))
     looked = [(name, [""], readings[..., i : i + 1]) for i, name in enumerate(Look._fields[:3])]
     last = [("n_parameters", [""], size), ("confusion", cells, confusion)]
     when = [(epochs, looked), (epochs[1:], [(Look._fields[3], [""], readings[1:, :, 3:])]), (epochs[-1:], last)]
-    parts = [trace.tidy(experiment.id, seeds, steps, quantities) for steps, quantities in when]
+    parts = [trace.tidy(experiment.id, seeds, steps, quantities, places) for steps, quantities in when]
     return trace.check(pd.concat(parts, ignore_index=True))
 
 
-def _hardest(scores: Mapping[int, Tensor], images: LabelledImages, n_members: int) -> dict[str, NDArray[Any]]:
-    """Return the test images of highest loss in the mean over members, the hardest first, and what was said of them."""
-    losses = torch.stack([nll_loss(score, images.test_labels, reduction="none") for score in scores.values()])
-    worst = losses.mean(0).argsort(descending=True)[:N_HARDEST]
-    predicted = torch.full((len(worst), n_members), -1)
+def _tested(scores: Mapping[int, Tensor], images: LabelledImages, n_members: int) -> dict[str, NDArray[Any]]:
+    """Return the test images, and each member's losses and predictions on them: NaN and -1 for the diverged."""
+    losses = torch.full((n_members, len(images.test)), math.nan)
+    predicted = torch.full((n_members, len(images.test)), -1)
     for m, score in scores.items():
-        predicted[:, m] = score[worst].argmax(1)
+        losses[m], predicted[m] = nll_loss(score, images.test_labels, reduction="none"), score.argmax(1)
     return {
-        "hardest": images.test[worst].numpy(), "hardest_labels": images.test_labels[worst].numpy(),
-        "hardest_predicted": predicted.numpy(), "hardest_probability": torch.exp(-losses[:, worst]).mean(0).numpy(),
+        "test": images.test.numpy(), "test_labels": images.test_labels.numpy(), "test_losses": losses.numpy(),
+        "test_predicted": predicted.numpy(),
+    }  # fmt: skip
+
+
+def _hardest(samples: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the test images of highest loss in the mean over members, the hardest first, and what was said of them."""
+    finished = (samples["test_predicted"] >= 0).all(1)
+    if not finished.any():
+        return {}
+    losses = torch.from_numpy(samples["test_losses"][finished])
+    worst = losses.mean(0).argsort(descending=True)[:N_HARDEST]
+    chosen = worst.numpy()
+    return {
+        "hardest": samples["test"][chosen], "hardest_labels": samples["test_labels"][chosen],
+        "hardest_predicted": samples["test_predicted"][:, chosen].T,
+        "hardest_probability": torch.exp(-losses[:, worst]).mean(0).numpy(),
     }  # fmt: skip
 
 
@@ -251,7 +284,7 @@ def _sizes(classifier: str) -> dict[str, list[int]]:
     return {name: list(a.default) for name, a in arguments.items() if name not in ("height", "width", "n_classes")}
 
 
-def _net(experiment: Experiment, images: LabelledImages) -> nn.Module:
+def network(experiment: Experiment, images: LabelledImages) -> nn.Module:
     """Return a new net of the experiment, made for these images."""
     sizes = {name: experiment.settings[name] for name in _sizes(experiment.subject)}
     return NETS[CLASSIFIERS[experiment.subject]](*images.shape[1:], n_classes=_n_classes(images), **sizes)

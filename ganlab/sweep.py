@@ -1,43 +1,81 @@
-"""Map over experiments: what is in the store is found, the rest is trained in processes, and each run is stored as it ends.
+"""Map over experiments: what is in the store is found, the rest is trained in blocks of members, each run stored as it ends.
 
-One process per core with one thread each beats one process with many threads on small nets. Ctrl-C, or a kill at any
-moment, loses the runs in progress and no finished one; the same call continues.
+One process per core with one thread each, and a few members in each, beats one process with many threads. So the members of
+an experiment are split into blocks; a finished block is stored, and the last one joins them all into the run. Ctrl-C, or a
+kill at any moment, loses the blocks in progress and nothing else; the same call continues.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
+import math
 import multiprocessing
 import os
-import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ganlab.experiment import Experiment, Run
+from ganlab.experiment import Experiment, Run, at_least
 from ganlab.registry import InputError
 from ganlab.store import Store
 
 TRAINERS = {"gan": "ganlab.train", "classifier": "ganlab.supervised"}
-"""Where each kind of experiment is performed; imported in the workers only, so reading results needs no torch."""
+"""Where each kind of experiment is performed; imported when something is to be trained, so reading results needs no torch."""
 
-_ticks: Any = None
-"""The queue on which this worker reports its steps; set once per process by `_start_worker`."""
+JOINERS = {"gan": "ganlab.experiment", "classifier": "ganlab.supervised"}
+"""Where the blocks of each kind are joined."""
+
+MEMORY = "ganlab.memory"
+"""Where it is known how much memory training takes; imported when something is to be trained."""
+
+WIDTHS = {"gan": (4, 8), "classifier": (1, 1)}
+"""Fewest and most members of a block unless said otherwise. Per core, 8 mapped members train 1.4 to 1.6 times as fast as 4
+with nets of 64 units, and as fast with nets of 128 units and batches of 256, where fewer than 4 and more than 8 are slower.
+Classifiers are not mapped."""
+
+SHARE = 0.8
+"""Of the memory there is, what the workers may take; the rest is left to the system and to this process."""
+
+TRIES = 3
+"""How often a block is begun whose worker dies."""
+
+_done: Any = None
+"""Where this worker says how much of its block is done, in member-updates; set once per process by `_start_worker`."""
+
+
+class Block(NamedTuple):
+    """Neighbouring members of an experiment, which are trained as one batch."""
+
+    experiment: Experiment
+    places: range
+
+    def __str__(self) -> str:
+        return f"{self.experiment.title} ({self.experiment.id}), members {self.places[0]} to {self.places[-1]}"
+
+    @property
+    def cost(self) -> float:
+        """A rough cost in member-updates, for the order of work and the progress bar."""
+        settings, kind = self.experiment.settings, self.experiment.kind
+        updates = int(settings.get("n_critic", 1)) + 1
+        slopes = 2 * len(settings.get("penalties", ()))
+        return self.experiment.steps * updates * (1 + slopes) * len(self.places) * (1 if kind == "gan" else 2000)
 
 
 def sweep(
-    experiments: Sequence[Experiment], store: Store, workers: int | None = None, console: Console | None = None
-) -> list[Run]:
+    experiments: Sequence[Experiment], store: Store, workers: int | None = None, console: Console | None = None,
+    block: int | None = None,
+) -> list[Run]:  # fmt: skip
     """Return the runs of these experiments, in their order, training those that the store does not have.
 
     Parameters
@@ -46,30 +84,34 @@ def sweep(
         Processes; None takes one per core. One trains in this process.
     console
         Where progress is shown; None is standard error.
+    block
+        Members per block at most; None chooses by `split`. It moves no number of a member by more than rounding, and is
+        recorded in the run's environment.
 
     Raises
     ------
     InputError
-        When the store cannot be written.
+        When the store cannot be written, or the memory there is does not hold one member, before any work; when a block's
+        worker died `TRIES` times, after everything else is done and stored.
     """
     store.prepare()
     console = console or Console(stderr=True)
+    workers = workers or os.cpu_count() or 1
+    if block is not None:
+        at_least("block", block)
     missing = [e for e in dict.fromkeys(experiments) if not _is_stored(e, store, console)]
     found = len(set(experiments)) - len(missing)
-    console.print(f"{len(missing)} runs to train, {found} found in {store.path}", highlight=False, markup=False, soft_wrap=True)
+    _say(console, f"{len(missing)} runs to train, {found} found in {store.path}")
     if missing:
-        workers = min(workers or os.cpu_count() or 1, len(missing))
-        missing.sort(key=_cost, reverse=True)  # the longest first, so that no core waits at the end
+        splits, workers = _fit(missing, workers, block, console)
         with _progress(console) as progress:
-            task = progress.add_task("", total=sum(_cost(e) for e in missing), runs=0, n_runs=len(missing))
-            train = _in_turn if workers == 1 else _in_processes
-            train(missing, store, workers, progress, task, console)
+            _train(splits, store, workers, _Account(splits, store, console, progress))
     return [store.load(e.id) for e in experiments]
 
 
-def perform(experiment: Experiment, tick: Callable[[int], None] | None = None) -> Run:
-    """Train one experiment here and now, and return its run."""
-    run: Run = importlib.import_module(TRAINERS[experiment.kind]).perform(experiment, tick)
+def perform(experiment: Experiment, tick: Callable[[int], None] | None = None, *, places: Sequence[int] | None = None) -> Run:
+    """Train one experiment, or its members at these places, here and now, and return its run."""
+    run: Run = importlib.import_module(TRAINERS[experiment.kind]).perform(experiment, tick, places=places)
     return run
 
 
@@ -78,65 +120,240 @@ def _is_stored(experiment: Experiment, store: Store, console: Console) -> bool:
         return False
     fault = store.fault(experiment.id)
     if fault:
-        console.print(f"{fault}: it is trained again", highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{fault}: it is trained again")
         store.remove(experiment.id)
+    else:
+        store.remove_blocks(experiment)  # left by a kill after the run was stored
     return fault is None
 
 
-def _cost(experiment: Experiment) -> int:
-    """Return a rough cost in member-updates, for the order of work and the progress bar."""
-    updates = int(experiment.settings.get("n_critic", 1)) + 1
-    slopes = 2 * len(experiment.settings.get("penalties", ()))
-    return experiment.steps * updates * (1 + slopes) * len(experiment.members()) * (1 if experiment.kind == "gan" else 2000)
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _in_turn(
-    experiments: Sequence[Experiment], store: Store, workers: int, progress: Progress, task: TaskID, console: Console
-) -> None:
-    for i, experiment in enumerate(experiments):
-        store.save(perform(experiment, partial(_advance, progress, task, _cost(experiment) / experiment.steps)))
-        _finished(progress, task, experiment, i + 1, console)
+# --- blocks of members -------------------------------------------------------------------------------------------------
 
 
-def _advance(progress: Progress, task: TaskID, per_step: float, steps: int) -> None:
-    progress.advance(task, steps * per_step)
+def split(n_members: int, workers: int, width: tuple[int, int], at_most: float = math.inf) -> list[range]:
+    """Return the members in near-equal blocks: the same for the same arguments, whatever else there is to train.
+
+    As few blocks as the largest width allows, but one for each worker while they keep the smallest width; then, if some
+    width between the two divides the members, the largest such with no fewer blocks, so that all have the same shape.
+
+    Parameters
+    ----------
+    width
+        Fewest and most members of a block.
+    at_most
+        Members that the memory of a worker holds, which goes before the fewest.
+
+    Example
+    -------
+    >>> [len(places) for places in split(18, 2, (4, 8))], [len(places) for places in split(13, 2, (4, 8))]
+    ([6, 6, 6], [7, 6])
+    """
+    least, most = width
+    most = int(min(most, at_most))
+    n = max(math.ceil(n_members / most), min(workers, n_members // least), 1)
+    even = [w for w in range(most, least - 1, -1) if n_members % w == 0 and n_members // w >= n]
+    n = n_members // even[0] if even else n
+    edges = [math.ceil(i * n_members / n) for i in range(n + 1)]
+    return [range(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _in_processes(
-    experiments: Sequence[Experiment], store: Store, workers: int, progress: Progress, task: TaskID, console: Console
-) -> None:
-    context = multiprocessing.get_context("spawn")
-    ticks = context.Queue()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (ticks, os.getpid(), max(1, (os.cpu_count() or 1) // workers)))
-    try:
-        waiting: dict[Future[None], Experiment] = {
-            pool.submit(_work, e, store.path, _cost(e) / e.steps): e for e in experiments
-        }
-        n_done = 0
-        while waiting:
-            done, _ = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
-            for steps in _drain(ticks):
-                progress.advance(task, steps)
-            for future in done:
-                experiment = waiting.pop(future)
-                future.result()
-                n_done += 1
-                _finished(progress, task, experiment, n_done, console)
-        pool.shutdown()
-    except BrokenProcessPool as error:
+def _fit(
+    experiments: Sequence[Experiment], workers: int, block: int | None, console: Console
+) -> tuple[dict[Experiment, list[range]], int]:
+    """Return each experiment's split and the number of workers, so that their memory is there, and say how much that is.
+
+    Raises InputError when one worker with one member does not fit.
+    """
+    memory = importlib.import_module(MEMORY)
+    needs, limit = {e: memory.need(e) for e in experiments}, SHARE * memory.available()
+    splits = {}
+    for e, need in needs.items():
+        if need.fixed + need.member > limit:
+            raise InputError(
+                f"{e.title} needs about {_size(need.fixed + need.member)} to train one member, and there are "
+                f"{_size(limit)} for it; make batch, hidden or evaluation smaller"
+            )
+        fits = max(1.0, (limit / workers - need.fixed) / need.member)
+        splits[e] = split(len(e.members()), workers, WIDTHS[e.kind] if block is None else (block, block), fits)
+    largest = {e: needs[e].fixed + len(split[0]) * needs[e].member for e, split in splits.items()}
+    e = max(largest, key=largest.__getitem__)
+    fewer = int(min(workers, sum(map(len, splits.values())), limit / largest[e]))
+    parts = f"{_size(needs[e].fixed)} + {len(splits[e][0])} members x {_size(needs[e].member)}"
+    _say(console, f"memory: about {_size(largest[e])} a worker ({parts}), {fewer} {'worker' if fewer == 1 else 'workers'}")
+    return splits, fewer
+
+
+def _size(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.2g} MB"
+
+
+# --- what is done ------------------------------------------------------------------------------------------------------
+
+
+class _Account:
+    """What is still to do of each run, and the progress bar; joins a run once its last block is stored."""
+
+    def __init__(
+        self, splits: Mapping[Experiment, Sequence[range]], store: Store, console: Console, progress: Progress
+    ) -> None:
+        self.store, self.console, self.progress = store, console, progress
+        self.splits, self.n_runs = splits, 0
+        self.open: dict[Experiment, set[range]] = {}
+        self.done = 0.0
+        for e, places in splits.items():
+            kept, reasons = store.sound_blocks(e, places)
+            for reason in reasons:
+                _say(console, f"{reason}: it is trained again")
+            self.open[e] = set(places) - set(kept)
+            self.done += sum(Block(e, found).cost for found in kept)
+        if n_kept := sum(len(splits[e]) - len(self.open[e]) for e in splits):
+            _say(console, f"{n_kept} of {sum(map(len, splits.values()))} blocks of members are found")
+        total = sum(Block(e, found).cost for e, places in splits.items() for found in places)
+        self.task: TaskID = progress.add_task("", total=total, runs=0, n_runs=len(splits))
+        self.show(0.0)
+
+    def blocks(self) -> list[Block]:
+        """Return what is to do, the longest first, so that no core waits at the end."""
+        todo = [Block(e, places) for e, split in self.splits.items() for places in split if places in self.open[e]]
+        longest = {e: max(Block(e, places).cost for places in split) for e, split in self.splits.items()}
+        return sorted(todo, key=lambda block: longest[block.experiment], reverse=True)
+
+    def show(self, in_progress: float) -> None:
+        self.progress.update(self.task, completed=self.done + in_progress)
+
+    def join_complete(self) -> None:
+        """Join the runs that have all their blocks already."""
+        for e in [e for e, places in self.open.items() if not places]:
+            self._join(e)
+
+    def finish(self, block: Block) -> None:
+        """Take note that a block is stored."""
+        self.done += block.cost
+        self.show(0.0)
+        self.open[block.experiment].discard(block.places)
+        if not self.open[block.experiment]:
+            self._join(block.experiment)
+
+    def _join(self, e: Experiment) -> None:
+        if e not in self.store:  # unless the same sweep elsewhere was first
+            join = importlib.import_module(JOINERS[e.kind]).join
+            self.store.save(join([self.store.load_block(e, places) for places in self.splits[e]]))
+        self.store.remove_blocks(e)
+        self.n_runs += 1
+        self.progress.update(self.task, runs=self.n_runs)
+        _say(self.console, f"[{self.n_runs}/{len(self.splits)}] {e.title}, {len(e.seeds)} seeds")
+
+
+# --- training ----------------------------------------------------------------------------------------------------------
+
+
+def _train(splits: Mapping[Experiment, Sequence[range]], store: Store, workers: int, account: _Account) -> None:
+    account.join_complete()
+    blocks = account.blocks()
+    if min(workers, len(blocks)) <= 1:
+        for block in blocks:
+            _in_this_process(block, store, account)
+        return
+    failed = _in_processes(blocks, store, min(workers, len(blocks)), account)
+    if failed:
         raise InputError(
-            "a worker process died (out of memory, or killed); finished runs are kept, repeat the command to continue"
-        ) from error
-    except BaseException:
-        for process in list((pool._processes or {}).values()):  # a run in progress is not worth waiting for
-            process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+            f"{len(failed)} blocks failed, each {TRIES} times, because their worker process died (out of memory, or killed): "
+            f"{'; '.join(map(str, failed))}. All else is stored, and the same command continues from there; "
+            "with fewer workers or members per block each has more memory"
+        )
+
+
+def _in_this_process(block: Block, store: Store, account: _Account) -> None:
+    n_steps = 0
+
+    def tick(steps: int) -> None:
+        nonlocal n_steps
+        n_steps += steps
+        account.show(block.cost * n_steps / block.experiment.steps)
+
+    with _named(block):
+        store.save_block(perform(block.experiment, tick, places=block.places))
+    account.finish(block)
+
+
+@contextmanager
+def _named(block: Block) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"while training {block}")
         raise
 
 
-def _start_worker(ticks: Any, parent: int, threads: int) -> None:
-    global _ticks
-    _ticks = ticks
+class _Worker:
+    """One process in a pool of its own, so that its death breaks nothing but the block that it trains."""
+
+    def __init__(self, context: Any, threads: int) -> None:
+        self.done = context.RawValue("d", 0.0)
+        self._start = lambda: ProcessPoolExecutor(1, context, _start_worker, (self.done, os.getpid(), threads))
+        self.pool = self._start()
+
+    def submit(self, block: Block, path: Path) -> Future[None]:
+        self.done.value = 0.0
+        try:
+            return self.pool.submit(_work, block, path)
+        except BrokenProcessPool:  # it died while it had nothing to do
+            self.restart()
+            return self.pool.submit(_work, block, path)
+
+    def restart(self) -> None:
+        self.kill()
+        self.pool = self._start()
+
+    def kill(self) -> None:
+        """End the process without waiting for what it does."""
+        for process in list((self.pool._processes or {}).values()):
+            process.kill()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_processes(blocks: Sequence[Block], store: Store, n_workers: int, account: _Account) -> list[Block]:
+    """Train blocks in processes, and return those whose worker died each time."""
+    context = multiprocessing.get_context("spawn")
+    workers = [_Worker(context, max(1, (os.cpu_count() or 1) // n_workers)) for _ in range(n_workers)]
+    idle, todo, tries = list(workers), deque(blocks), Counter[Block]()
+    failed: list[Block] = []
+    busy: dict[Future[None], tuple[_Worker, Block]] = {}
+    try:
+        while todo or busy:
+            while todo and idle:
+                worker, block = idle.pop(), todo.popleft()
+                busy[worker.submit(block, store.path)] = worker, block
+            done, _ = wait(busy, timeout=0.3, return_when=FIRST_COMPLETED)
+            for future in done:
+                worker, block = busy.pop(future)
+                idle.append(worker)
+                try:
+                    with _named(block):
+                        future.result()
+                except BrokenProcessPool:
+                    worker.restart()
+                    tries[block] += 1
+                    (todo if tries[block] < TRIES else failed).append(block)
+                else:
+                    account.finish(block)
+            account.show(sum(worker.done.value for worker, _ in busy.values()))
+        for worker in workers:
+            worker.pool.shutdown()
+    except BaseException:
+        for worker in workers:
+            worker.kill()
+        raise
+    return failed
+
+
+def _start_worker(done: Any, parent: int, threads: int) -> None:
+    global _done
+    _done = done
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C ends
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -150,27 +367,11 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def _work(experiment: Experiment, path: Path, per_step: float) -> None:
-    Store(path).save(perform(experiment, lambda steps: _ticks.put(steps * per_step)))
+def _work(block: Block, path: Path) -> None:
+    def tick(steps: int) -> None:
+        _done.value += block.cost * steps / block.experiment.steps
 
-
-def _drain(ticks: Any) -> Iterator[float]:
-    while True:
-        try:
-            yield ticks.get_nowait()
-        except queue.Empty:
-            return
-
-
-def _finished(progress: Progress, task: TaskID, experiment: Experiment, n_done: int, console: Console) -> None:
-    progress.update(task, runs=n_done)
-    total = int(progress.tasks[task].fields["n_runs"])
-    console.print(
-        f"[{n_done}/{total}] {experiment.title}, {len(experiment.seeds)} seeds",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    Store(path).save_block(perform(block.experiment, tick, places=block.places))
 
 
 @contextmanager

@@ -15,8 +15,10 @@ from rich.text import Text
 
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
+import benchmarks.throughput
 import reports.mnist_baselines
 import reports.mode_collapse
+import reports.throughput
 from ganlab.cli import finish
 from ganlab.data.images import mnist
 from ganlab.pages.page import prepare, write
@@ -28,13 +30,16 @@ STUDIES = {
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
 }
 
+MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
+"""Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
+
 
 @dataclass(frozen=True)
 class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
-    studies: Annotated[tuple[Literal["mode_collapse", "mnist_baselines"], ...], tyro.conf.Positional] = ()
-    """Which studies; all when left out."""
+    studies: Annotated[tuple[Literal["mode_collapse", "mnist_baselines", "throughput"], ...], tyro.conf.Positional] = ()
+    """Which studies; when left out all but throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes at most 5 minutes on two cores."""
     store: Path = Path("runs")
@@ -43,6 +48,8 @@ class Index:
     """The file to write."""
     workers: int | None = None
     """Processes; none takes one per core."""
+    block: int | None = None
+    """Members trained as one batch; none chooses by speed and memory."""
     download: bool = False
     """Fetch MNIST first when it is missing; without it the baselines run on what is there."""
 
@@ -52,12 +59,16 @@ def main(settings: Index) -> int:
     prepare(settings.out)
     if settings.download:
         mnist(download=True)
-    chosen = {name: STUDIES[name] for name in settings.studies or STUDIES}
-    planned = {name: experiments(settings.profile) for name, (experiments, _) in chosen.items()}
+    names = settings.studies or tuple(STUDIES)
+    chosen = {name: STUDIES[name] for name in names if name in STUDIES}
+    planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
-    runs = iter(sweep([e for group in planned.values() for e in group], Store(settings.store), settings.workers, console))
+    experiments = [e for group in planned.values() for e in group]
+    runs = iter(sweep(experiments, Store(settings.store), settings.workers, console, settings.block))
+    measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
     pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
+    pages += [MEASURED[name][1](found) for name, found in measured.items()]
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)
     return 0

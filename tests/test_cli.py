@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 import ganlab
-from ganlab import cli, data, diagnoses, metrics, nets, objectives, optim, penalties, probes, variants
+from ganlab import catalogue, cli, data
 from ganlab.cli import main
 from ganlab.experiment import Run
-from ganlab.game import UPDATES, Game
+from ganlab.game import Game
 from ganlab.registry import InputError
 from ganlab.store import MANIFEST, Store
 from tests.planted import of_modes, perfect, run_of
@@ -90,11 +90,12 @@ def refused(answer: Answer) -> str:
 
 # --- requests that cannot be done --------------------------------------------------------------------------------------
 
-SIMULTANEOUS = "n_critic must be at least 1, and 1 for simultaneous updates; got 5"
+AT_ONCE = "and 1 where both move at once (simultaneous, extragradient, consensus, symplectic)"
+SIMULTANEOUS = f"n_critic must be at least 1, {AT_ONCE}; got 5"
 
 BAD_RUNS: list[tuple[Sequence[str], str]] = [
-    (("--variant", "wgan_pg"), "unknown variant 'wgan_pg'; did you mean 'wgan_gp'? Known: dragan, gan,"),
-    (("--variant", ""), "unknown variant ''. Known: dragan"),
+    (("--variant", "wgan_gq"), "unknown variant 'wgan_gq'; did you mean 'wgan_gp'? Known: acgan, ali,"),
+    (("--variant", ""), "unknown variant ''. Known: acgan"),
     (("--data", "rnig8"), "unknown data distribution 'rnig8'; did you mean 'ring8'? Known: digits,"),
     (("--data", "ring:mdoes=3"), "unknown setting of data 'ring' 'mdoes'; did you mean 'modes'? Known: modes,"),
     (("--data", "ring:modes=0"), "modes must be a whole number of at least 1; got 0"),
@@ -104,7 +105,7 @@ BAD_RUNS: list[tuple[Sequence[str], str]] = [
     (("--data", "ring:__import__('os')"), "cannot read the data settings"),
     (("--data", "ring:modes={[1]}"), "cannot read the data settings"),
     (("--data", "ring:modes=" + "-" * 100_000 + "1"), "cannot read the data settings"),
-    (("--set", "lrr=1"), "unknown setting 'lrr'; did you mean 'lr'? Known: activation, batch,"),
+    (("--set", "lrr=1"), "unknown setting 'lrr'; did you mean 'lr'? Known: activation, average, batch,"),
     (("--set", "penalties=r1"), "unknown setting 'penalties'"),
     (("--steps", "0"), "steps must be a whole number of at least 1; got 0"),
     (("--steps", "-5"), "steps must be a whole number of at least 1; got -5"),
@@ -137,8 +138,8 @@ BAD_RUNS: list[tuple[Sequence[str], str]] = [
     (("--set", "hidden=((8,),8)"), "each hidden width must be a whole number of at least 1; got (8,)"),
     (("--set", "batch=1"), "batch must be a whole number of at least 2; got 1"),
     (("--set", "latent=True"), "latent must be a whole number of at least 1; got True"),
-    (("--set", "objective=hing"), "unknown objective 'hing'; did you mean 'hinge'? Known: hinge,"),
-    (("--set", "objective=[1]"), "unknown objective [1]. Known: hinge,"),
+    (("--set", "objective=hing"), "unknown objective 'hing'; did you mean 'hinge'? Known: boundary_seeking,"),
+    (("--set", "objective=[1]"), "unknown objective [1]. Known: boundary_seeking,"),
     (("--set", "optimizer=adm"), "unknown optimizer 'adm'; did you mean 'adam'? Known: adam,"),
     (("--set", "update=alternate"), "unknown update rule 'alternate'; did you mean 'alternating'? Known: alternating,"),
     (("--set", "activation=rel"), "unknown activation 'rel'; did you mean 'relu'? Known: elu,"),
@@ -254,7 +255,7 @@ def test_runs_that_cannot_be_compared_are_refused(ganlab_: Command, store: Store
 
 
 OPTIONS = {
-    "run": {"--variant", "--data", "--seeds", "--first-seed", "--steps", "--every", "--set", "--store", "--dry-run"},
+    "run": {"--variant", "--data", "--seeds", "--first-seed", "--steps", "--every", "--set", "--block", "--store", "--dry-run"},
     "list": {"--store"}, "diagnose": {"--store"}, "compare": {"--store"}, "report": {"--store", "--out"}, "verify": {"--store"},
 }  # fmt: skip
 
@@ -272,25 +273,33 @@ def test_help_says_what_for_and_names_every_option_with_its_default(command: str
     assert "(default: runs)" in answer.out
 
 
-def test_help_and_reading_commands_start_without_torch(store: Store) -> None:
-    """Each of them in one interpreter of its own; `list` of what is registered is the control that must load it."""
+SLOW = {"torch", "torchvision", "matplotlib", "seaborn", "sklearn", "scipy", "pandas", "numpy"}
+"""Packages that take from a tenth of a second to many seconds to import."""
+
+
+def test_help_list_and_verify_import_nothing_slow_and_reading_runs_imports_no_torch(store: Store) -> None:
+    """All in one interpreter, from quick to slow; a dry run is the control that must load torch."""
     code = """
         import sys
         from ganlab.cli import main
         for command in ("--help", "run --help", "list --help", "diagnose --help", "compare --help", "report --help",
-                        "verify --help", "verify", "list runs", "diagnose", "compare " + " ".join(sys.argv[1:]),
-                        "bogus", "run --steps x", "list rules"):
+                        "verify --help", "list", "list variants", "list runs", "verify", "bogus", "run --steps x",
+                        "diagnose", "compare " + " ".join(sys.argv[1:]), "run --dry-run"):
             try:
                 main(command.split())
             except SystemExit as end:
-                print("ended", command.split()[0], end.code, "torch" in sys.modules)
+                print("ended", end.code, *sys.modules)
     """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *store.ids()],
         cwd=store.path.parent, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    ends = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("ended")]
-    assert ends == [["0", "False"]] * 11 + [["2", "False"]] * 2 + [["0", "True"]]
+    ends = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("ended")]
+    assert [int(code) for code, *_ in ends] == [0] * 11 + [2] * 2 + [0] * 3
+    loaded = [SLOW.intersection(modules) for _, *modules in ends]
+    assert loaded[:13] == [set()] * 13
+    assert all("pandas" in modules and "torch" not in modules for modules in loaded[13:15])
+    assert "torch" in loaded[15]
 
 
 def test_a_dry_run_prints_the_settings_and_writes_nothing(ganlab_: Command, tmp_path: Path) -> None:
@@ -298,7 +307,8 @@ def test_a_dry_run_prints_the_settings_and_writes_nothing(ganlab_: Command, tmp_
     said = dict(row for row in answer.rows() if len(row) == 2)
     assert answer.code == 0
     assert said["variant"] == "wgan_gp"
-    assert (said["hidden"], said["steps"], said["members"], said["gradient_penalty"]) == ("4", "3", "2", "0.1")
+    assert (said["steps"], said["members"], said["gradient_penalty"]) == ("3", "2", "0.1")
+    assert said["generator"] == said["discriminator"] == "net mlp, hidden 4, activation relu"
     assert said["run"] == ganlab.planning.plan(
         "wgan_gp", "ring8", seeds=2, steps=3, hidden=(4,), batch=4, evaluation=16
     ).id  # fmt: skip
@@ -311,7 +321,9 @@ def test_a_run_is_stored_and_the_same_run_is_found_and_not_repeated(ganlab_: Com
     files = {path: path.stat().st_mtime_ns for path in listing(tmp_path / "s" / name)}
     again = ganlab_("run", "--store", "s", *SMALL)
     assert (first.code, again.code) == (0, 0)
-    assert first.err.splitlines() == ["1 runs to train, 0 found in s", "[1/1] nsgan on ring8, 2 seeds"]
+    said = first.err.splitlines()
+    assert [said[0], said[2:]] == ["1 runs to train, 0 found in s", ["[1/1] nsgan on ring8, 2 seeds"]]
+    assert said[1].startswith("memory: about ")
     assert again.err.splitlines() == ["0 runs to train, 1 found in s"]
     assert {path: path.stat().st_mtime_ns for path in listing(tmp_path / "s" / name)} == files
     assert listing(tmp_path / "s") == sorted([tmp_path / "s" / name, *files])
@@ -328,22 +340,14 @@ def test_settings_arrive_as_numbers_lists_and_words(ganlab_: Command) -> None:
     ganlab_("run", "--store", "s", *SMALL[:4], *(part for setting in given for part in ("--set", setting)))
     (run,) = Store("s").runs()
     assert run.experiment.numbers["lr"] == (1e-3, 1e-4)
-    assert run.experiment.settings["hidden"] == [8, 9]
+    assert run.experiment.settings["generator"]["hidden"] == run.experiment.settings["discriminator"]["hidden"] == [8, 9]
     assert (run.experiment.settings["objective"], run.experiment.settings["n_critic"]) == ("hinge", 2)
 
 
-REGISTRIES: dict[str, list[Any]] = {
-    "variants": [variants.VARIANTS], "objectives": [objectives.OBJECTIVES],
-    "penalties": [penalties.PENALTIES, penalties.CONSTRAINTS], "updates": [UPDATES], "optimizers": [optim.OPTIMIZERS],
-    "data": [data.DATA], "nets": [nets.NETS], "probes": [probes.PROBES], "rules": [metrics.RULES],
-    "diagnoses": [diagnoses.DIAGNOSES],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", REGISTRIES)
+@pytest.mark.parametrize("kind", catalogue.KINDS)
 def test_list_shows_every_name_with_its_source(kind: str, ganlab_: Command) -> None:
     answer = ganlab_("list", kind)
-    entries = [entry for registry in REGISTRIES[kind] for entry in registry.entries()]
+    entries = [entry for registry in catalogue.registries()[kind] for entry in registry.entries()]
     assert answer.code == 0
     assert answer.rows() == [[f"# {kind}"], ["name", "what", "source"], *([e.name, e.summary, e.source] for e in entries)]
     assert all(e.source for e in entries)
@@ -351,8 +355,8 @@ def test_list_shows_every_name_with_its_source(kind: str, ganlab_: Command) -> N
 
 def test_list_of_everything_is_all_the_lists(ganlab_: Command) -> None:
     everything = ganlab_("list").out
-    assert [line[2:] for line in everything.splitlines() if line.startswith("# ")] == list(REGISTRIES)
-    for kind in REGISTRIES:
+    assert [line[2:] for line in everything.splitlines() if line.startswith("# ")] == list(catalogue.KINDS)
+    for kind in catalogue.KINDS:
         assert ganlab_("list", kind).out in everything
 
 
@@ -508,16 +512,16 @@ def test_nets_that_do_not_fit_are_refused_before_training(make: Callable[[], Gam
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({"objective": "hing"}, "unknown objective 'hing'; did you mean 'hinge'? Known: hinge,"),
+        ({"objective": "hing"}, "unknown objective 'hing'; did you mean 'hinge'? Known: boundary_seeking,"),
         ({"objective": ["hinge"]}, "unknown objective ['hinge']"),
-        ({"penalties": {"r3": 1.0}}, "unknown penalty 'r3'; did you mean 'r2'? Known: dragan,"),
+        ({"penalties": {"r3": 1.0}}, "unknown penalty 'r3'; did you mean 'r2'? Known: classification,"),
         ({"penalties": {"r1": -1.0}}, "r1 must be a finite number at least 0"),
         ({"penalties": ["r1"]}, "penalties must be weights by name, such as {'r1': 10.0}; got ['r1']"),
         ({"update": "alternate"}, "unknown update rule 'alternate'; did you mean 'alternating'?"),
         ({"optimizer": "adm"}, "unknown optimizer 'adm'; did you mean 'adam'?"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
-        ({"n_critic": "2"}, "n_critic must be at least 1, and 1 for simultaneous updates; got '2'"),
-        ({"n_critic": 2, "update": "simultaneous"}, "n_critic must be at least 1, and 1 for simultaneous updates; got 2"),
+        ({"n_critic": "2"}, f"n_critic must be at least 1, {AT_ONCE}; got '2'"),
+        ({"n_critic": 2, "update": "simultaneous"}, f"n_critic must be at least 1, {AT_ONCE}; got 2"),
     ],
 )
 def test_a_game_of_unknown_rules_is_refused_when_it_is_made(rules: dict[str, Any], message: str) -> None:
@@ -541,7 +545,6 @@ class Data:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (None, "data must be a name, a tensor [n, *shape], or an object with name, shape and sample("),
         ([[1.0, 2.0]], "an object with name, shape and sample(n, generator); got list"),
         (np.zeros((4, 2)), "an object with name, shape and sample(n, generator); got ndarray"),
         (torch.zeros(4), "data points must be a floating-point tensor [n, *shape]; got torch.float32 (4,)"),
@@ -573,14 +576,14 @@ def test_points_that_carry_a_gradient_are_data_like_others() -> None:
     [
         ({"engine": "vmp"}, "unknown engine 'vmp'; did you mean 'vmap'? Known: loop, vmap"),
         ({"device": "cudaa"}, "cannot compute on device 'cudaa': "),
-        ({"dtype": torch.int64}, "dtype must be a floating-point type of torch, such as torch.float64; got torch.int64"),
-        ({"dtype": "float32"}, "dtype must be a floating-point type of torch, such as torch.float64; got 'float32'"),
+        ({"dtype": torch.int64}, "unknown dtype 'int64'; did you mean 'float64'? Known: float32, float64"),
+        ({"dtype": "flaot32"}, "unknown dtype 'flaot32'; did you mean 'float32'? Known: float32, float64"),
         ({"seeds": True}, "seeds must be a count of at least 1, or different integers of at least 0; got True"),
         ({"seeds": 1.0}, "seeds must be a count of at least 1, or different integers of at least 0; got 1.0"),
         ({"seeds": [0, 0]}, "seeds must be a count of at least 1, or different integers of at least 0; got [0, 0]"),
         ({"steps": 1.5}, "steps must be a whole number of at least 1; got 1.5"),
-        ({"variant": ["nsgan"]}, "unknown variant ['nsgan']; did you mean 'nsgan'? Known: dragan,"),
-        ({"variant": None}, "unknown variant None. Known: dragan,"),
+        ({"variant": ["nsgan"]}, "unknown variant ['nsgan']; did you mean 'nsgan'? Known: acgan,"),
+        ({"variant": None}, "unknown variant None. Known: acgan,"),
         ({"hiden": (4,)}, "unknown setting 'hiden'; did you mean 'hidden'? Known: activation,"),
     ],
     ids=lambda value: "" if isinstance(value, str) else " ".join(value),

@@ -11,30 +11,40 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganlab"
 
+REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
+
 LAYERS = [
     {"registry"},
     {"experiment", "stats", "store", "trace"},
-    {"rng"},
-    {"data", "data.images", "data.mixtures"},
-    {"metrics", "nets", "objectives", "optim", "penalties"},
+    {"engine", "layers", "rng"},
+    {"data", "data.images", "data.mixtures", "data.toys"},
+    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties"},
+    {"regularizers", "updates"},
+    {"parts"},
     {"game"},
-    {"variants"},
+    {"recipes", "variants"},
     {"probes", "planning"},
     {"train"},
-    {"reference", "supervised"},
-    {"diagnoses", "diagnoses.mode_collapse", "sweep"},
+    {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
+    {"memory"},
+    {"flops", "throughput", "workers"},
+    {"diagnoses", "diagnoses.mode_collapse", "sweep", "timing"},
     {"plots"},
-    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared"},
-    {"cli"},
+    {"throughput_plots"},
+    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
+    {"catalogue", "cli"},
 ]
-"""From the ground up: a module imports from its own layer or lower ones."""
+"""From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
+    "dynamics", "dynamics.games", "dynamics.rules",
     "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
-    "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "cli",
+    "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
+    "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip
-TOUCH_DISK = {"store", "pages.page", "cli", "data.images", "experiment"}
-"""`experiment` names a path in `Run.save`, and leaves the writing to the store."""
+TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
+"""`experiment` names a path in `Run.save`, and leaves the writing to the store; `memory` reads what the system allows; `timing`
+reads the processor's name, and makes a folder for the compiler's caches."""
 
 DISK = {"gzip", "io", "os", "pathlib", "shutil", "tempfile"}
 
@@ -91,6 +101,12 @@ def test_reading_results_imports_no_torch(module: str) -> None:
     assert bound <= TORCH_FREE, f"{module} reaches torch through {bound - TORCH_FREE}"
 
 
+@pytest.mark.parametrize("module", ["reference", *(f"reference.{name}" for name in REFERENCE)])
+def test_the_plain_loop_shares_no_formula_with_what_it_is_held_against(module: str) -> None:
+    shared = {name for name in inside(module) if not name.startswith("reference")}
+    assert shared <= {"game", "rng", "train"}
+
+
 def test_reading_a_store_loads_no_torch() -> None:
     """What the import statements say, said by an interpreter."""
     code = (
@@ -99,6 +115,18 @@ def test_reading_a_store_loads_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "used"),
+    [("ganlab", set()), ("ganlab.store", set()), ("ganlab.cli", set()), ("ganlab.train", {"torch", "pandas", "numpy"})],
+)
+def test_what_is_slow_to_import_waits_until_it_is_used(module: str, used: set[str]) -> None:
+    slow = {"torch", "torchvision", "matplotlib", "seaborn", "sklearn", "pandas", "numpy"}
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert module in loaded
+    assert slow.intersection(loaded) == used
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

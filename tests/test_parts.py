@@ -29,6 +29,10 @@ CLASHES: list[tuple[int, dict[str, Any], dict[str, float], str]] = [
         f"label_smoothing moves the target of real samples, and 'hinge' has no target; use it with one of {SMOOTHED}",
     ),
     (
+        13, {"unroll": 2, "objective": "wasserstein"}, {},
+        "move the real half of 'wasserstein' too, and its generator does not see that half; use objective='zero_sum'",
+    ),
+    (
         1, {"unroll": 1, "update": "extragradient"}, {},
         "and 'extragradient' moves both players by a joint field; use update='alternating' or 'simultaneous', or unroll=0",
     ),

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from ganlab import trace
 from ganlab.experiment import Experiment, Run
 from ganlab.registry import InputError
-from ganlab.store import ASIDE, MANIFEST, CorruptRun, Store, load
+from ganlab.store import ASIDE, BLOCK, MANIFEST, CorruptRun, Store, load
 
 FILES = ["experiment.json", "trace.csv.gz", "outcome.csv", "samples.npz", "environment.json", MANIFEST]
 
@@ -312,6 +312,67 @@ def test_an_environment_that_is_not_plain_data_leaves_nothing_behind(tmp_path: P
         with pytest.raises((ValueError, TypeError)):
             stub(note=bad).save(tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+
+# --- blocks of members -------------------------------------------------------------------------------------------------
+
+
+def part(places: range, seed: int = 0) -> Run:
+    """The members of the stub at these places."""
+    run = stub(seed)
+    tables = [table[table["member"].isin(places)].reset_index(drop=True) for table in (run.trace, run.outcome)]
+    samples = {name: array[list(places)] if name == "generated" else array for name, array in run.samples.items()}
+    return Run(run.experiment, *tables, samples, run.environment)
+
+
+def test_a_block_comes_back_bit_for_bit_and_is_no_run(tmp_path: Path) -> None:
+    store, block = Store(tmp_path), part(range(1, 3))
+    folder = store.save_block(block)
+    back = store.load_block(block.experiment, range(1, 3))
+    assert bits(back.trace) == bits(block.trace)
+    assert back.outcome["member"].tolist() == [1, 2]
+    assert back.samples["generated"].tobytes() == block.samples["generated"].tobytes()
+    assert store.ids() == []
+    assert folder.name.startswith(BLOCK)
+    assert leftovers(tmp_path) == []
+    with pytest.raises(CorruptRun):
+        store.load_block(block.experiment, range(3))
+
+
+def test_a_part_is_not_saved_as_a_run_nor_scattered_members_as_a_block(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"this is a part of a run, without its members \[0, 3\]; ganlab.experiment.join"):
+        Store(tmp_path).save(part(range(1, 3)))
+    with pytest.raises(ValueError, match=r"a block holds neighbouring members; got \[0, 2\]"):
+        Store(tmp_path).save_block(part(range(0, 4, 2)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_sound_blocks_of_the_split_are_found_and_the_others_of_the_experiment_go(tmp_path: Path) -> None:
+    store, experiment = Store(tmp_path), stub().experiment
+    for places in (range(1), range(1, 2), range(2, 4), range(1, 4)):
+        store.save_block(part(places))
+    others = store.save_block(part(range(2), seed=5))
+    (tmp_path / f"{BLOCK}{experiment.id}-1-1" / "samples.npz").write_bytes(b"x")
+    found, reasons = store.sound_blocks(experiment, [range(1), range(1, 2), range(2, 4)])
+    assert found == [range(1), range(2, 4)]
+    assert any("is damaged: samples.npz" in reason for reason in reasons)
+    assert any("has members of another split" in reason for reason in reasons)
+    assert len(reasons) == 2
+    assert store.blocks(experiment) == [f"{BLOCK}{experiment.id}-{ends}" for ends in ("0-0", "2-3")]
+    store.remove_blocks(experiment)
+    assert list(tmp_path.iterdir()) == [others]
+
+
+def test_a_block_under_the_name_of_another_is_refused(tmp_path: Path) -> None:
+    store, experiment = Store(tmp_path), stub().experiment
+    folder = store.save_block(part(range(2)))
+    moved = folder.rename(tmp_path / f"{BLOCK}{experiment.id}-2-3")
+    manifest = json.loads((moved / MANIFEST).read_text())
+    (moved / MANIFEST).write_text(json.dumps({**manifest, "run": moved.name}))  # by someone who knows where names are
+    found, reasons = store.sound_blocks(experiment, [range(2), range(2, 4)])
+    assert found == []
+    assert "is not the run of that name" in reasons[0]
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- writing that fails ------------------------------------------------------------------------------------------------

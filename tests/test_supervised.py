@@ -171,10 +171,24 @@ def test_hardest_digits_of_known_scores() -> None:
     for m, loss in ((0, 5.0), (2, 1.0)):
         scores[m][1] = -9.0
         scores[m][1, digits.test_labels[1]] = -loss
-    found = supervised._hardest(scores, digits, 3)
+    found = supervised._hardest(supervised._tested(scores, digits, 3))
     np.testing.assert_array_equal(found["hardest"][0], digits.test[1].numpy())
     assert found["hardest_probability"][0] == pytest.approx((math.exp(-5) + math.exp(-1)) / 2)
     assert list(found["hardest_predicted"][0]) == [digits.test_labels[1], -1, digits.test_labels[1]]
+
+
+def test_members_trained_apart_and_joined_are_the_run_trained_together() -> None:
+    """Bit for bit but for the clock: members share nothing, and the hardest images are found over all of them."""
+    planned = plan("mlp", "digits", seeds=[4, 9], epochs=2, n_train=256, lr=[1e-3, 1e30])
+    together = perform(planned)
+    joined = supervised.join([perform(planned, places=places) for places in ([1, 2], [0], [3])])
+    tables = [run.trace[run.trace["name"] != TIMED].reset_index(drop=True) for run in (together, joined)]
+    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    pd.testing.assert_frame_equal(joined.outcome, together.outcome)
+    assert set(joined.samples) == set(together.samples)
+    for name, array in together.samples.items():
+        np.testing.assert_array_equal(joined.samples[name], array, strict=True)
+    assert joined.environment["block"] == [1, 2, 1]
 
 
 def test_a_subset_is_the_same_for_all_seeds_and_a_part_of_the_larger_one() -> None:

@@ -53,6 +53,8 @@ def _seeds(seeds: Sequence[int]) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
         return " x ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,191 @@
+"""How much memory training takes, told before it starts; and how much there is.
+
+The peak of one process is what it takes anyway, and for each member:
+
+    parameters, optimiser memories and all else that a state keeps, before the block and before the step
+    a block of steps' draws, and the draws and latents that the probes look at
+    samples kept for the report
+    the largest of: another block's draws while members are stacked, what one update makes, what one look makes
+
+What an update and a look make - new state, gradients, activations, distances to the modes - is counted while one of each is
+done for one member, on few samples, and scaled to the sizes of the experiment.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from ganlab import rng, supervised, train
+from ganlab.experiment import MOMENTS, Experiment
+from ganlab.game import initial, step
+from ganlab.planning import build, distribution
+from ganlab.registry import InputError
+
+PROCESS_BYTES = 600_000_000
+"""One process with Python, torch and pandas loaded and a first gradient taken: 600 MB on Linux with torch 2.15."""
+
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says what a container may use, version 2 and version 1."""
+
+BATCH, EVALUATION = 256, 4096
+"""Most samples for which bytes are counted, of a batch and of an evaluation; beyond, they grow in proportion."""
+
+
+class Need(NamedTuple):
+    """What a process takes, in bytes: whatever it trains, and for each member of its block."""
+
+    fixed: int
+    member: int
+
+
+def need(experiment: Experiment) -> Need:
+    """Return how much memory training an experiment takes, from one update and one look at one member.
+
+    Within a factor of 1.5 of the measured peak of a process that trains a block, see `tests/test_memory.py`.
+
+    Raises
+    ------
+    InputError
+        When even the parameters do not fit.
+
+    Example
+    -------
+    >>> from ganlab.planning import plan
+    >>> small, large = (need(plan("nsgan", "ring8", batch=batch)) for batch in (256, 2560))
+    >>> 5 < large.member / small.member < 12
+    True
+    """
+    try:
+        return NEEDS[experiment.kind](experiment)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise InputError(f"the nets of {experiment.title} do not fit into memory ({error}); make hidden smaller") from error
+
+
+def available() -> float:
+    """Return the bytes that all processes together may take; infinite where the system does not say.
+
+    The physical memory, or a container's limit where that is lower.
+    """
+    limits = [float(text) for path in LIMITS if (text := _text(Path(path))).isdigit()]
+    if hasattr(os, "sysconf"):
+        limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    return min(limits, default=math.inf)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+# --- counting bytes ----------------------------------------------------------------------------------------------------
+
+
+class Peak(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made inside it: those alive now, and the most there were.
+
+    Example
+    -------
+    >>> with Peak() as peak:
+    ...     x = torch.ones(1000)
+    ...     x = (x + 1).sum()
+    >>> peak.now, peak.most
+    (4, 8000)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self.seen: set[int] = set()
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and the guard against that takes seconds to import
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._count(leaf.untyped_storage())
+        return result
+
+    def _count(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.seen:
+            self.seen.add(key)
+            weakref.finalize(storage, self._free, key, size)
+            self.now += size
+            self.most = max(self.most, self.now)
+
+    def _free(self, key: int, size: int) -> None:
+        self.seen.discard(key)
+        self.now -= size
+
+
+def _peak(function: Callable[[], Any]) -> int:
+    with Peak() as peak:
+        function()
+    return peak.most
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
+
+
+# --- by kind of experiment ---------------------------------------------------------------------------------------------
+
+
+def _gan(experiment: Experiment) -> Need:
+    (game, data), s, member = build(experiment), experiment.settings, experiment.members()[0]
+    packing = s.get("packing", 1)
+    n_batch = max(min(s["batch"], BATCH) // packing, 2) * packing
+    n_evaluation = min(s["evaluation"], EVALUATION)
+    batches, evaluations = s["batch"] / n_batch, s["evaluation"] / n_evaluation
+
+    state = initial(game, member.seed)
+    numbers = {name: torch.tensor(value) for name, value in member.numbers.items()}
+    streams = {purpose: rng.stream(member.seed, purpose) for purpose in rng.PURPOSES}
+    draws = train.draw(game, data, streams, n_batch)
+    batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
+    latent = seen.latent[torch.zeros(n_evaluation, dtype=torch.long)]
+
+    update = _peak(lambda: step(game, state, batch, numbers)) * batches
+    pairs = 3 * 4 * (s["batch"] ** 2 - batches * n_batch**2)
+    look = _peak(lambda: train._look(game, data, state, (seen, latent), numbers)) * max(batches, evaluations) + pairs
+    block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(latent) * evaluations
+    kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)
+    n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look)
+    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())), int(n_bytes))
+
+
+def _classifier(experiment: Experiment) -> Need:
+    images = distribution(experiment.data)
+    net = supervised.network(experiment, images)
+    batch, chunk = (torch.zeros(n, *images.shape) for n in (min(experiment.settings["batch"], BATCH), supervised.CHUNK))
+    classes = torch.zeros(len(batch), dtype=torch.long)
+    update = _peak(lambda: torch.autograd.backward(cross_entropy(net(batch), classes)))
+    with torch.no_grad():
+        look = _peak(lambda: net(chunk))
+    n_scored = len(images.test) + min(len(images.test), len(images.train))
+    held = 2 * _bytes(list(vars(images).values()))  # as read, and in the study's order
+    parameters, scores = _bytes(list(net.parameters())), 2 * 4 * 10 * n_scored
+    largest = max(update * experiment.settings["batch"] / len(batch), look)
+    return Need(PROCESS_BYTES + held, int(3 * parameters + scores + largest))
+
+
+NEEDS: dict[str, Callable[[Experiment], Need]] = {"gan": _gan, "classifier": _classifier}
+"""By kind of experiment."""
