@@ -20,7 +20,14 @@ def _install(session: nox.Session, project: str, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples in the documentation; arguments go to pytest."""
     _install(session, ".", "test")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "-m", "not compiles", *session.posargs)
+
+
+@nox.session
+def tests_compiled(session: nox.Session) -> None:
+    """Compile every variant and compare it with the mapped step: needs a C++ compiler and about half an hour."""
+    _install(session, ".", "test")
+    session.run("pytest", "-m", "compiles", *session.posargs)
 
 
 @nox.session

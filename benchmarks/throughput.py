@@ -78,8 +78,11 @@ def _series(compiled: bool) -> str:
     return "mapped, compiled" if compiled else "mapped"
 
 
-def engines(group: str = "ring8", members: int = 16) -> list[Candidate]:
-    """Return every way of training the ring's nets, with the step's matrix products alone as the limit of each layout."""
+def engines(group: str = "ring8", members: int = 16, brief: bool = False) -> list[Candidate]:
+    """Return the ways of training the ring's nets, with the step's matrix products alone as the limit of each layout.
+
+    `brief` leaves out what takes long to compile.
+    """
     base, plain, mapped = f"{group}: plain loop, all threads", "benchmarks.loops:plain", "benchmarks.loops:mapped"
     layouts = {"all threads": (CORES, 1), "one process a core": (1, CORES)}
     limits = {(p, n): f"{group}: matrix products, {layout}{', bfloat16' if p == 'bfloat16' else ''}"
@@ -97,13 +100,16 @@ def engines(group: str = "ring8", members: int = 16) -> list[Candidate]:
     ways = [
         way("plain loop, all threads", plain),
         way("plain loops, one a core", plain, CORES),
-        way("plain loop, compiled nets", plain, compiled=True),
         way(f"mapped, {members} members", mapped, members=members),
-        way(f"mapped, {members} members, compiled", mapped, members=members, compiled=True),
-        way(a_core, mapped, CORES, members=PER_CORE),
         way(f"{a_core}, compiled", mapped, CORES, members=PER_CORE, compiled=True),
-        way(f"{a_core}, compiled, bfloat16", mapped, CORES, members=PER_CORE, compiled=True, precision="bfloat16"),
     ]
+    if not brief:
+        ways += [
+            way("plain loop, compiled nets", plain, compiled=True),
+            way(a_core, mapped, CORES, members=PER_CORE),
+            way(f"mapped, {members} members, compiled", mapped, members=members, compiled=True),
+            way(f"{a_core}, compiled, bfloat16", mapped, CORES, members=PER_CORE, compiled=True, precision="bfloat16"),
+        ]
     alone = [
         Candidate(
             label, group, "benchmarks.loops:products", {**WIDTHS, "dtype": DTYPES[precision]}, "member_steps",
@@ -178,7 +184,7 @@ def rivals() -> list[Candidate]:
 
 
 PROFILES: dict[str, Callable[[], list[Candidate]]] = {
-    "quick": lambda: [*engines(), *members(STUDY, "64 wide", (1, 4, 16, 64), [False]), *images(["mlp"])],
+    "quick": lambda: [*engines(brief=True), *members(STUDY, "64 wide", (1, 4, 16, 64), [False]), *images(["mlp"])],
     "standard": lambda: [
         *engines(),
         *members(STUDY, "64 wide", (1, 2, 4, 8, 16, 32, 64), [False, True]),

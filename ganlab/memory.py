@@ -74,11 +74,13 @@ def need(experiment: Experiment) -> Need:
         raise InputError(f"the nets of {experiment.title} do not fit into memory ({error}); make hidden smaller") from error
 
 
-def available() -> float:
+def available(device: str = "cpu") -> float:
     """Return the bytes that all processes together may take; infinite where the system does not say.
 
-    The physical memory, or a container's limit where that is lower.
+    The physical memory, or a container's limit where that is lower; on a GPU what it has.
     """
+    if device.startswith("cuda"):
+        return float(torch.cuda.mem_get_info(device)[1])
     limits = [float(text) for path in LIMITS if (text := _text(Path(path))).isdigit()]
     if hasattr(os, "sysconf"):
         limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
@@ -104,7 +106,7 @@ class Peak(TorchDispatchMode):
     ...     x = torch.ones(1000)
     ...     x = (x + 1).sum()
     >>> peak.now, peak.most
-    (4, 8000)
+    (4, 8004)
     """
 
     def __init__(self) -> None:
@@ -164,8 +166,7 @@ def _gan(experiment: Experiment) -> Need:
     latent = seen.latent[torch.zeros(n_evaluation, dtype=torch.long)]
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
-    pairs = 3 * 4 * (s["batch"] ** 2 - batches * n_batch**2)
-    look = _peak(lambda: train._look(game, data, state, (seen, latent), numbers)) * max(batches, evaluations) + pairs
+    look = _peak(lambda: train._look(game, data, state, (seen, latent), numbers)) * max(batches, evaluations)
     block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(latent) * evaluations
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)
     n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look)

@@ -86,9 +86,9 @@ def _optimistic_adam_init(parameters: Tensor) -> Memory:
 
 def _optimistic_adam(gradient: Tensor, memory: Memory, parameters: Tensor, numbers: Numbers) -> tuple[Tensor, Memory]:
     *moments, previous = memory
-    moved, moments = _adam(gradient, tuple(moments), parameters, numbers)
+    moved, new_moments = _adam(gradient, tuple(moments), parameters, numbers)
     step = parameters - moved
-    return moved - step + previous, (*moments, step)
+    return moved - step + previous, (*new_moments, step)
 
 
 OPTIMIZERS.add(

@@ -58,7 +58,7 @@ def plan(
     usual_data, usual_steps = chosen.pop("data", "ring8"), chosen.pop("steps", 3000)
     _check_known("setting", settings, {*STRUCTURE, *NEUTRAL, *NUMBERS, *PARTS, *SHORT, *ROLES})
     found = distribution(usual_data if data is None else data)
-    structure = {name: settings.get(name, chosen.get(name, default)) for name, default in (STRUCTURE | NEUTRAL).items()}
+    structure = {name: settings.get(name, chosen.get(name, default)) for name, default in {**STRUCTURE, **NEUTRAL}.items()}
     structure |= {role: _net(role, chosen.get(role, {}), settings) for role in ROLES}
     structure["penalties"] = [name for name in PARTS if name in own_penalties or name in settings]
     if structure["labelled"] and structure["categories"] == 0:

@@ -89,7 +89,9 @@ def losses(view: View) -> Reading:
 def logits(view: View) -> Reading:
     """Mean and spread of the logits, accuracy, and the chance that a real logit exceeds a fake one."""
     real, fake = view.shown.logits(view.shown.real), view.shown.logits(view.shown.fake)
-    wins = (real[:, None] > fake).to(real) + 0.5 * (real[:, None] == fake).to(real)
+    ladder = fake.sort().values
+    below, not_above = (torch.searchsorted(ladder, real.contiguous(), side=side).to(real) for side in ("left", "right"))
+    wins = (below + not_above) / (2 * len(fake))  # the share of fake logits below each real one, equal ones half
     reading = _one(
         real_logit_mean=real.mean(), real_logit_std=real.std(), fake_logit_mean=fake.mean(), fake_logit_std=fake.std(),
         separation=torch.where(torch.isfinite(real).all() & torch.isfinite(fake).all(), wins.mean(), torch.nan),

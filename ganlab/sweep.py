@@ -44,6 +44,9 @@ WIDTHS = {"gan": (4, 8), "classifier": (1, 1)}
 with nets of 64 units, and as fast with nets of 128 units and batches of 256, where fewer than 4 and more than 8 are slower.
 Classifiers are not mapped."""
 
+ON_A_GPU = (1, 512)
+"""The same on a GPU, where a step of hundreds of members takes hardly longer than that of one."""
+
 SHARE = 0.8
 """Of the memory there is, what the workers may take; the rest is left to the system and to this process."""
 
@@ -100,6 +103,8 @@ def sweep(
     if block is not None:
         at_least("block", block)
     missing = [e for e in dict.fromkeys(experiments) if not _is_stored(e, store, console)]
+    if any(_device(e) != "cpu" for e in missing):
+        workers = 1  # one process has the GPU to itself
     found = len(set(experiments)) - len(missing)
     _say(console, f"{len(missing)} runs to train, {found} found in {store.path}")
     if missing:
@@ -169,22 +174,27 @@ def _fit(
     Raises InputError when one worker with one member does not fit.
     """
     memory = importlib.import_module(MEMORY)
-    needs, limit = {e: memory.need(e) for e in experiments}, SHARE * memory.available()
+    needs, limits = {e: memory.need(e) for e in experiments}, {e: SHARE * memory.available(_device(e)) for e in experiments}
     splits = {}
     for e, need in needs.items():
+        limit, width = limits[e], WIDTHS[e.kind] if _device(e) == "cpu" else ON_A_GPU
         if need.fixed + need.member > limit:
             raise InputError(
                 f"{e.title} needs about {_size(need.fixed + need.member)} to train one member, and there are "
                 f"{_size(limit)} for it; make batch, hidden or evaluation smaller"
             )
         fits = max(1.0, (limit / workers - need.fixed) / need.member)
-        splits[e] = split(len(e.members()), workers, WIDTHS[e.kind] if block is None else (block, block), fits)
+        splits[e] = split(len(e.members()), workers, width if block is None else (block, block), fits)
     largest = {e: needs[e].fixed + len(split[0]) * needs[e].member for e, split in splits.items()}
     e = max(largest, key=largest.__getitem__)
-    fewer = int(min(workers, sum(map(len, splits.values())), limit / largest[e]))
+    fewer = int(min(workers, sum(map(len, splits.values())), limits[e] / largest[e]))
     parts = f"{_size(needs[e].fixed)} + {len(splits[e][0])} members x {_size(needs[e].member)}"
     _say(console, f"memory: about {_size(largest[e])} a worker ({parts}), {fewer} {'worker' if fewer == 1 else 'workers'}")
     return splits, fewer
+
+
+def _device(experiment: Experiment) -> str:
+    return str(experiment.settings.get("device", "cpu"))
 
 
 def _size(n_bytes: float) -> str:

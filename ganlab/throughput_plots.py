@@ -96,7 +96,7 @@ def draw_curve(frame: pd.DataFrame, ax: Axes, *, colours: Colours, label: str) -
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     ax.set_xlabel("members")
     ax.set_ylabel(label)
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
     return ax
 
 

@@ -109,7 +109,7 @@ def symplectic(game: Any, state: State, batch: Any, numbers: Numbers) -> tuple[S
     draws, points = batch.draw(0), tuple(player.parameters for player in state)
     gradients, losses = _field(game, state, draws, numbers)
     transposed = _transposed_hessian(game, state, draws, numbers)
-    _, pull = vjp(lambda *p: _gradients(game, state, p, draws, numbers), *points)  # u -> H^T u, whose own pull is v -> H v
+    pull = vjp(lambda *p: _gradients(game, state, p, draws, numbers), *points)[1]  # u -> H^T u, whose own pull is v -> H v
     forward = vjp(lambda *u: pull(u), *points)[1](tuple(gradients))
     adjustment = [(t - f) / 2 for t, f in zip(transposed, forward, strict=True)]
     n = sum(len(net.sizes) for net in game.nets)

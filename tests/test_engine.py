@@ -56,14 +56,14 @@ def test_the_traced_step_equals_the_mapped_one_under_every_update_rule(update: s
     assert_same(planned("nsgan", update=update, r1=0.5, instance_noise=0.1, noise_steps=3.0, average=0.9, lookahead=2))
 
 
-@pytest.mark.slow
+@pytest.mark.compiles
 @pytest.mark.parametrize("variant", NAMED)
 def test_the_compiled_step_equals_the_mapped_one(variant: str) -> None:
     assert_same(planned(variant))
 
 
 def test_the_compiled_step_of_one_variant_equals_the_mapped_one() -> None:
-    """The real compiler once in the fast tests; all variants are among the slow ones."""
+    """The real compiler once in the fast tests; all variants have a session of their own."""
     assert_same(planned("wgan_gp", n_critic=1))
 
 

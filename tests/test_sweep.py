@@ -214,7 +214,7 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
 
     made.perform = performed
     made.need = lambda experiment: types.SimpleNamespace(fixed=made.fixed, member=made.member)
-    made.available = lambda: made.memory
+    made.available = lambda device: made.memory
     monkeypatch.setitem(sys.modules, "stub", made)
     monkeypatch.setattr(sweeping, "TRAINERS", {"gan": "stub"})
     monkeypatch.setattr(sweeping, "MEMORY", "stub")
@@ -346,7 +346,7 @@ STUDY = """
     # In place of torch, which takes seconds to import; the parent and its workers run these lines alike.
     sys.modules["torch"] = types.SimpleNamespace(set_num_threads=lambda n: None)
     need = types.SimpleNamespace(fixed=1, member=1)
-    sys.modules["stub"] = types.SimpleNamespace(perform=perform, need=lambda e: need, available=lambda: 1e9)
+    sys.modules["stub"] = types.SimpleNamespace(perform=perform, need=lambda e: need, available=lambda device: 1e9)
     ganlab.sweep.TRAINERS = {"gan": "stub"}
     ganlab.sweep.MEMORY = "stub"
 

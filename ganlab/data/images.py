@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +78,8 @@ class LabelledImages:
 
     def to(self, device: str) -> LabelledImages:
         """Return the same images on another device."""
-        tensors = (self.train, self.train_labels, self.test, self.test_labels)
-        return LabelledImages(self.name, *(tensor.to(device) for tensor in tensors), low=self.low)
+        moved = {name: getattr(self, name).to(device) for name in ("train", "train_labels", "test", "test_labels")}
+        return replace(self, **moved)
 
 
 def scaled(pixels: Tensor, low: float = -1.0) -> Tensor:
