@@ -3,9 +3,9 @@
 Three ways to go through a stretch of steps, all of the same pure step:
 
 - "vmap": each step once for all members together. No start-up; what short runs and tests use.
-- compiled: the step is traced once into a graph of plain operations and compiled. On a CPU it is the graph of ONE member,
-  called for one member after the other through the whole stretch, which keeps a member's weights in the core's cache; on a
-  GPU it is the graph of all members together, captured as a CUDA graph so that a step is one launch.
+- compiled: the step is traced once into a graph of plain operations and compiled. On a CPU it is the graph of one member (a few
+  in bfloat16), called for one after the other through the whole stretch, which keeps a member's weights in the core's cache;
+  on a GPU it is the graph of all members together, captured as a CUDA graph so that a step is one launch.
 - "loop": members one by one, uncompiled. Slow, and what to debug with.
 
 A step that cannot be compiled runs mapped, and says why.
@@ -31,6 +31,10 @@ THIN = 2
 """Matrix products with a side of at most this many are sums of a few columns, which a compiler joins with their neighbours; the
 libraries for products take ten times as long for them as for their arithmetic."""
 
+GROUPS = {"full": 1, "bfloat16": 4}
+"""Most members in one call of a compiled step on a CPU, by the precision of products. Those of one member in full keep a core
+busy; in bfloat16 they are so short that starting each costs as much, and four at once run a quarter faster."""
+
 DTYPES = ("float32", "float64")
 PRECISIONS = ("full", "bfloat16")
 
@@ -38,6 +42,11 @@ PRECISIONS = ("full", "bfloat16")
 def stack(items: Sequence[Any]) -> Any:
     """Return one tree whose leaves have a leading member axis."""
     return tree_map(lambda *leaves: torch.stack(leaves), *items)
+
+
+def _by_step(leaf: Tensor, first: int, last: int, grouped: bool) -> Sequence[Tensor]:
+    """Return one member's draws `[step, ...]`, or a group's `[member, step, ...]`, step by step, each in one piece."""
+    return leaf[:, first:last].transpose(0, 1).contiguous().unbind() if grouped else leaf[first:last].unbind()
 
 
 def _member(tree: Any, m: int) -> Any:
@@ -84,6 +93,8 @@ class Advance:
     ----------
     compiled, because, compile_seconds
         Whether steps run compiled, why or why not, and how long compiling took.
+    group
+        Members in one call of a compiled step on a CPU.
     """
 
     def __init__(
@@ -101,8 +112,8 @@ class Advance:
         self._products = Products(precision)
         self._mapped = MAPS[engine](step)
         self.compiled, self.because = decide(engine, device, n_updates, compiled)
-        self.compile_seconds = 0.0
-        self._graph: Callable[..., Any] | None = None
+        self.compile_seconds, self.group = 0.0, 1
+        self._graph: Graph | Captured | None = None
 
     def __call__(self, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
         """Return the state after steps `first` to `last` of `draws [member, step, ...]`, and losses `[step, member]`."""
@@ -112,9 +123,9 @@ class Advance:
             with self._products:
                 return self._together(self._mapped, state, draws, first, last)
         with torch.no_grad():
-            if self._device.startswith("cuda"):
+            if isinstance(self._graph, Captured):
                 return self._together(self._graph, state, draws, first, last)
-            return self._one_by_one(self._graph, state, draws, first, last)
+            return self._group_by_group(self._graph, state, draws, first, last)
 
     def _together(self, function: Callable[..., Any], state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
         losses = []
@@ -123,17 +134,27 @@ class Advance:
             losses.append(seen)
         return state, stack(losses)
 
-    def _one_by_one(self, function: Callable[..., Any], state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
-        states, losses = [], []
-        for m in range(len(tree_flatten(state)[0][0])):
-            own, numbers, mine = _member(state, m), _member(self._numbers, m), _member(draws, m)
+    def _group_by_group(self, graph: Graph, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
+        """Each group through all steps before the next; as lists of leaves, since trees cost a twentieth of a step."""
+        leaves, structure = tree_flatten(state)
+        drawn, numbers = (tree_flatten(tree)[0] for tree in (draws, self._numbers))
+        ends, losses = [], []
+        for group in self._groups(len(leaves[0])):
+            own, fixed = [leaf[group] for leaf in leaves], [leaf[group] for leaf in numbers]
+            steps = [_by_step(leaf[group], first, last, grouped=isinstance(group, slice)) for leaf in drawn]
             seen = []
-            for i in range(first, last):
-                own, loss = function(own, _member(mine, i), numbers)
-                seen.append(loss)
-            states.append(own)
-            losses.append(stack(seen))
-        return stack(states), tree_map(lambda *leaves: torch.stack(leaves, 1), *losses)
+            for batch in zip(*steps, strict=True):
+                own, loss = graph.leaves([*own, *batch, *fixed])
+                seen.append(torch.stack(loss))
+            ends.append(own)
+            losses.append(torch.stack(seen).view(last - first, len(loss), -1))
+        by_kind = torch.cat(losses, 2).transpose(0, 1).unbind()  # each [step, member]
+        joined = [torch.cat(leaf) if self.group > 1 else torch.stack(leaf) for leaf in zip(*ends, strict=True)]
+        return tree_unflatten(joined, structure), graph.losses(by_kind)
+
+    def _groups(self, n: int) -> list[Any]:
+        """Return what picks each group out of a leaf `[member, ...]`: a place, or a slice of places."""
+        return [m if self.group == 1 else slice(m, m + self.group) for m in range(0, n, self.group)]
 
     def _compile(self, state: Any, draws: Any) -> None:
         """Compile the step for what it will be called with; when that fails, say why and stay mapped."""
@@ -141,9 +162,12 @@ class Advance:
         example = (state, tree_map(lambda leaf: leaf[:, 0], draws), self._numbers)
         try:
             if self._device.startswith("cuda"):
-                self._graph = Captured(compiled(torch.func.vmap(self._step), example, self._products), example)
+                self._graph = Captured(Graph(torch.func.vmap(self._step), example, self._products), example)
             else:
-                self._graph = compiled(self._step, tuple(_member(tree, 0) for tree in example), self._products)
+                n = len(tree_flatten(state)[0][0])
+                self.group = next(width for width in range(GROUPS[self._products.precision], 0, -1) if n % width == 0)
+                one = tree_map(lambda leaf: leaf[self._groups(n)[0]].clone(), example)
+                self._graph = Graph(self._step if self.group == 1 else torch.func.vmap(self._step), one, self._products)
         except Exception as error:  # tracing, lowering and the C++ compiler each have their own
             reason = str(error).strip().partition("\n")[0]
             self.compiled, self.because = False, f"compiling failed ({type(error).__name__}: {reason[:200]})"
@@ -163,37 +187,50 @@ def decide(engine: str, device: str, n_updates: int, wish: bool | None) -> tuple
     return True, f"{n_updates:,} updates in all"
 
 
-def compiled(function: Callable[..., Any], example: tuple[Any, ...], products: Products) -> Callable[..., Any]:
-    """Return the function compiled for arguments like the example: same structure, shapes and types, which are not checked.
+class Graph:
+    """A step `(state, batch, numbers) -> (state, losses)`, compiled for arguments like the example and no others.
 
     It is traced into plain operations, derivatives included, so that nothing of Python is left to guard at each call: with nets
     of this size, guards and dispatch cost as much as the thin products.
     """
-    from torch import _inductor
-    from torch._guards import TracingContext, tracing
-    from torch._subclasses.fake_tensor import FakeTensorMode
-    from torch.fx.experimental.proxy_tensor import make_fx
-    from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    leaves, structure = tree_flatten(example)
-    made: Any = None
+    def __init__(self, step: Callable[..., Any], example: tuple[Any, ...], products: Products) -> None:
+        from torch import _inductor
+        from torch._guards import TracingContext, tracing
+        from torch._subclasses.fake_tensor import FakeTensorMode
+        from torch.fx.experimental.proxy_tensor import make_fx
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-    def flat(*leaves: Tensor) -> list[Tensor]:
-        nonlocal made
-        with products.joined():
-            out, made = tree_flatten(function(*tree_unflatten(list(leaves), structure)))
-        return list(out)
+        leaves, structure = tree_flatten(example)
 
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's about its own insides
-        graph = make_fx(flat)(*leaves)
-        with tracing(TracingContext(FakeTensorMode(shape_env=ShapeEnv()))):  # without one the cache on disk is not used
-            run = _inductor.compile(graph, leaves)
+        def flat(*leaves: Tensor) -> list[Tensor]:
+            with products.joined():
+                state, losses = step(*tree_unflatten(list(leaves), structure))
+            (made, self._state), (seen, self._losses) = tree_flatten(state), tree_flatten(losses)
+            if self._state != tree_flatten(example[0])[1]:
+                raise TypeError("a step must return a state of the structure that it was given")
+            return [*made, *seen]
 
-    def call(*arguments: Any) -> Any:
-        return tree_unflatten(list(run(*tree_flatten(arguments)[0])), made)
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's about its own insides
+            graph = make_fx(flat)(*leaves)
+            fake = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)  # without a ShapeEnv the cache on disk is not used
+            with tracing(TracingContext(fake)):
+                self.run = _inductor.compile(graph, [fake.from_tensor(leaf) for leaf in leaves])
+        self._n = self._state.num_leaves
 
-    return call
+    def __call__(self, *arguments: Any) -> tuple[Any, Any]:
+        state, losses = self.leaves(tree_flatten(arguments)[0])
+        return tree_unflatten(state, self._state), self.losses(losses)
+
+    def leaves(self, arguments: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the leaves of the state and of the losses, from the leaves of the arguments."""
+        made = self.run(*arguments)
+        return list(made[: self._n]), list(made[self._n :])
+
+    def losses(self, leaves: Sequence[Tensor]) -> Any:
+        """Return the losses that have these leaves."""
+        return tree_unflatten(list(leaves), self._losses)
 
 
 class Captured:
@@ -224,6 +261,8 @@ class Captured:
 class Products(TorchFunctionMode):
     """How layers take their products inside this context: in full, or in bfloat16 with weights and sums in float32.
 
+    Thin linear layers are in full in any case: there is nothing to gain in them, and they are what reads and writes samples.
+
     `joined()` is the form for a compiler: thin products as sums, and biases apart, so that both join their neighbours.
     """
 
@@ -245,12 +284,15 @@ class Products(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        if self._joined and weight.shape[1] <= THIN:
-            y = sum((x[..., k, None] * weight[:, k] for k in range(1, weight.shape[1])), x[..., 0, None] * weight[:, 0])
-        elif self._joined and weight.shape[0] <= THIN:
-            y = torch.stack([(x * row).sum(-1) for row in weight], -1)
-        elif self.precision == "bfloat16":
+        n_out, n_in = weight.shape
+        if min(n_in, n_out) > THIN and self.precision == "bfloat16":
             y = (x.bfloat16() @ weight.bfloat16().T).to(x.dtype)
+        elif n_in <= THIN and self._joined:
+            # through the identity, which lays the columns side by side in memory, so that what reads them is vectorised
+            columns = torch.eye(n_in, dtype=weight.dtype, device=weight.device) @ weight.T
+            y = sum((x[..., k, None] * column for k, column in enumerate(columns[1:], 1)), x[..., 0, None] * columns[0])
+        elif n_out <= THIN and self._joined:
+            y = torch.stack([(x * row).sum(-1) for row in weight], -1)
         else:
             y = x @ weight.T
         return y if bias is None else y + bias

@@ -220,7 +220,7 @@ def train(
         samples=arrays,
         environment=environment(device, dtype, engine, time.perf_counter() - started)
         | {"precision": precision, "compiled": advance.compiled, "compiled_because": advance.because}
-        | {"compile_seconds": advance.compile_seconds, "sources": _sources(experiment)},
+        | {"group": advance.group, "compile_seconds": advance.compile_seconds, "sources": _sources(experiment)},
     )
 
 

@@ -89,6 +89,18 @@ def test_members_with_numbers_of_their_own_are_compiled_once() -> None:
 
 
 @pytest.mark.usefixtures("traced_only")
+@pytest.mark.parametrize(("n", "group"), [(1, 1), (4, 4), (6, 3), (7, 1), (8, 4)])
+def test_members_in_bfloat16_go_in_groups_of_one_size(n: int, group: int) -> None:
+    """The same rounded factors, mapped and compiled: what differs is the order of float32 sums."""
+    made = planned("nsgan", precision="bfloat16", seeds=n, steps=3)
+    game, data = build(made)
+    one, other = (train(game, data, made, compiled=c, watch=False, keep_state=True) for c in (True, False))
+    assert one.environment["group"] == group
+    for player in ("generator", "discriminator"):
+        np.testing.assert_allclose(one.samples[player], other.samples[player], rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.usefixtures("traced_only")
 def test_a_compiled_member_that_diverges_is_found_and_leaves_the_others_alone() -> None:
     made = plan(
         "lsgan", "ring8", lr=[1e12, 1e-3], lr_discriminator=1e-3, optimizer="sgd",
