@@ -25,9 +25,9 @@ N_IMAGES = 4096
 """Random images in place of MNIST, of its size: what a pixel is does not change what it costs."""
 
 
-def ours(meter: Meter, *, net: str, n_train: int = N_IMAGES) -> None:
+def ours(meter: Meter, *, net: str, n_train: int = N_IMAGES, precision: str = "full") -> None:
     """`ganlab.supervised` on random images of MNIST's size, an epoch a piece, evaluation on 64 images included."""
-    experiment = supervised.plan(net, "random_images", seeds=1, epochs=EPOCHS, n_train=n_train)
+    experiment = supervised.plan(net, "random_images", seeds=1, epochs=EPOCHS, n_train=n_train, precision=precision)
     supervised.perform(experiment, lambda epochs: meter(epochs * n_train))
 
 

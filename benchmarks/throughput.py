@@ -160,8 +160,11 @@ def images(nets: Sequence[str]) -> list[Candidate]:
         found += [
             Candidate(base, group, "benchmarks.image_loops:lecture", {"net": net}, "images", CORES, base=base,
                       series="plain loop"),
-            Candidate(f"{group}: ganlab.supervised", group, "benchmarks.image_loops:ours", ours, "images", CORES, base=base,
-                      series="ganlab.supervised"),
+            *(
+                Candidate(f"{group}: ganlab.supervised{name}", group, "benchmarks.image_loops:ours", {**ours, **more}, "images",
+                          CORES, base=base, series="ganlab.supervised")
+                for name, more in (("", {}), (", bfloat16", {"precision": "bfloat16"}))
+            ),
         ]  # fmt: skip
     return found
 

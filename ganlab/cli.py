@@ -172,7 +172,9 @@ def _run(command: Run, console: Console) -> int:
         return 0
     from ganlab.sweep import sweep
 
-    sweep([experiment], Store(command.store), block=command.block)
+    (run,) = sweep([experiment], Store(command.store), block=command.block)
+    how = "compiled" if run.environment["compiled"] is True else "mapped"
+    console.print(_text(f"steps ran {how}: {_plain(run.environment['compiled_because'])}"), soft_wrap=True)
     return _diagnose(Diagnose((experiment.id,), command.store), console)
 
 

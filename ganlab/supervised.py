@@ -26,6 +26,7 @@ from ganlab import data as distributions
 from ganlab import experiment as experiments
 from ganlab import rng, trace
 from ganlab.data.images import LabelledImages, scaled
+from ganlab.engine import PRECISIONS, Products
 from ganlab.experiment import Experiment, Member, Run, at_least, number_values, outcome, schedule
 from ganlab.nets import NETS
 from ganlab.optim import OPTIMIZERS
@@ -57,7 +58,8 @@ def plan(
         Passes over the training images.
     settings
         By name: `batch`, images an update (128); `n_train`, training images (0: all), the first of a random order
-        that is the same for all seeds and nets; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list).
+        that is the same for all seeds and nets; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list);
+        `precision`, "bfloat16" to take products in it while training.
 
     Example
     -------
@@ -67,7 +69,7 @@ def plan(
     if classifier not in CLASSIFIERS:
         raise InputError(unknown("classifier", classifier, CLASSIFIERS))
     for name in settings:
-        if name not in (known := ("batch", "n_train", "lr")):
+        if name not in (known := ("batch", "n_train", "lr", "precision")):
             raise InputError(unknown("setting of a classifier", name, known))
     at_least("epochs", epochs)
     lr, batch = number_values("lr", settings.get("lr", 1e-3)), settings.get("batch", 128)
@@ -80,7 +82,12 @@ def plan(
             f"n_train must be at least the batch, {batch}, and at most the {available} training images of {data!r}; "
             f"got {n_train}. 0 takes them all"
         )
+    precision = settings.get("precision", "full")
+    if precision not in PRECISIONS:
+        raise InputError(unknown("precision", precision, PRECISIONS))
     structure = {"batch": batch, "n_train": n_train, "schedule": "cosine", **_sizes(classifier)}
+    if precision != "full":
+        structure["precision"] = precision
     return Experiment("classifier", classifier, images.name, *schedule(seeds, epochs, 1), structure, {"lr": lr})
 
 
@@ -170,13 +177,14 @@ def _training(experiment: Experiment, member: Member, images: LabelledImages) ->
         net = network(experiment, images).to(memory_format=torch.channels_last)  # convolutions: up to 1.4 times faster
     optimizer = torch.optim.Adam(net.parameters(), lr=member.numbers["lr"], fused=True)
     decay = LambdaLR(optimizer, lambda update: (1 + math.cos(math.pi * update / n_updates)) / 2)
-    order = rng.stream(member.seed, "data")
+    order, products = rng.stream(member.seed, "data"), Products(experiment.settings.get("precision", "full"))
 
     yield _look(net, images, torch.zeros(1), math.nan)
     for _ in range(experiment.steps):
         started, losses = time.perf_counter(), []
         for chosen in torch.split(torch.randperm(n, generator=order), batch):
-            loss = cross_entropy(net(scaled(images.train[chosen])), images.train_labels[chosen])
+            with products:
+                loss = cross_entropy(net(scaled(images.train[chosen])), images.train_labels[chosen])
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()

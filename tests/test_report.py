@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -23,7 +24,7 @@ import torch
 from ganlab import data, plots, rng, stats, trace
 from ganlab.diagnoses import diagnose
 from ganlab.experiment import Experiment, Run, outcome
-from ganlab.pages import classifier_page, pages_of, report
+from ganlab.pages import classifier_page, pages_of, report, shared
 from ganlab.pages.page import Figure, Page, Section, Table, Text, _picture, render, write
 from ganlab.registry import InputError
 from ganlab.registry import shown as as_symbols
@@ -300,6 +301,18 @@ HOSTILE = [
 def visible(name: str) -> str:
     """The name as the page shows it: control characters as symbols, white space as a browser runs it together."""
     return " ".join(as_symbols(name.replace("\n", " ")).split())
+
+
+def test_the_page_tells_how_steps_ran_and_why() -> None:
+    def ran(*environments: dict[str, Any]) -> list[str]:
+        return shared._how_steps_ran([SimpleNamespace(environment=e) for e in environments])
+
+    yes, no = ({"compiled": c, "compiled_because": why} for c, why in ((True, "much work"), (False, "5 updates in all")))
+    mixed = {"compiled": [True, False], "compiled_because": ["much work", "compiling failed (X: y)"]}
+    assert ran({}) == []
+    assert ran(yes, yes) == ["Steps ran compiled in 2 of 2 runs."]
+    assert ran(yes, no, no) == ["Steps ran compiled in 1 of 3 runs (in the others: 5 updates in all)."]
+    assert ran(mixed) == ["Steps ran compiled in 0 of 1 runs (in the others: much work; compiling failed (X: y))."]
 
 
 @pytest.mark.parametrize("where", ["subject", "data"])

@@ -57,6 +57,20 @@ def test_losses_before_training_are_those_of_a_fresh_net(classifier: str) -> Non
     assert loss == pytest.approx(math.log(10), abs=0.1)  # an untrained net knows nothing
 
 
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_products_in_bfloat16_learn_as_well_and_are_runs_of_their_own(classifier: str) -> None:
+    """Within 3 points on 360 test digits, whose own standard error is 1.5 points, and not the same numbers."""
+    settings = {"seeds": [0, 3], "epochs": EPOCHS, "batch": 16, "lr": 3e-3}
+    half = perform(plan(classifier, "digits", precision="bfloat16", **settings))
+    full = trained(classifier)
+    assert half.experiment.id != full.experiment.id
+    assert half.experiment.settings["precision"] == "bfloat16"
+    assert plan(classifier, "digits", precision="full", **settings).id == full.experiment.id
+    one, other = (last(run.trace, "test_accuracy") for run in (half, full))
+    assert (one - other).abs().max() < 0.03
+    assert not last(half.trace, "test_loss").equals(last(full.trace, "test_loss"))
+
+
 def test_one_full_batch_is_one_step_of_adam() -> None:
     """The first step of Adam is lr times the sign of the gradient, and the cosine starts at 1."""
     digits = images.digits()

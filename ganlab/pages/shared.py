@@ -70,8 +70,20 @@ def environment(runs: Sequence[Run]) -> list[str]:
     return [
         f"ganlab {values('ganlab')}, torch {values('torch')}, Python {values('python')}, {values('system')} "
         f"{values('device_name')}, {values('device')}, {values('dtype')}, {values('threads')} of {values('cores')} threads a "
-        f"process; {seconds:.0f} seconds of training in all."
+        f"process; {seconds:.0f} seconds of training in all.",
+        *_how_steps_ran(runs),
     ]
+
+
+def _how_steps_ran(runs: Sequence[Run]) -> list[str]:
+    """Return in how many runs steps were compiled, and why not in the others; nothing for runs without such a choice."""
+    asked = [run.environment for run in runs if "compiled" in run.environment]
+    if not asked:
+        return []
+    mapped = [environment["compiled_because"] for environment in asked if environment["compiled"] is not True]
+    reasons = dict.fromkeys(r for found in mapped for r in (found if isinstance(found, list) else [found]))
+    why = f" (in the others: {'; '.join(reasons)})" if reasons else ""
+    return [f"Steps ran compiled in {len(asked) - len(mapped)} of {len(asked)} runs{why}."]
 
 
 def sources(runs: Sequence[Run]) -> list[str]:
