@@ -17,7 +17,7 @@ from ganlab.registry import InputError
 from ganlab.train import build, plan, train
 from ganlab.variants import VARIANTS
 
-SMALL = {"hidden": (6, 5), "batch": 12, "latent": 3, "evaluation": 16, "seeds": [0, 3], "steps": 4, "epsilon": 1e-3}
+SMALL = {"hidden": (6, 5), "batch": 12, "latent": 3, "evaluation": 16, "seeds": [0, 3], "steps": 2, "epsilon": 1e-3}
 """An epsilon well above the rounding of small gradients, which Adam would else magnify to steps of its full rate."""
 
 NAMED = [name for name in VARIANTS if not name.startswith("recipe:")]
@@ -195,7 +195,7 @@ def test_precision_is_part_of_a_run_and_recorded(precision: str) -> None:
 
 def failures(steps: int, **more: object) -> int:
     """Return how many of 16 seeds collapse."""
-    settings = {"seeds": 16, "steps": steps, "every": 80, "hidden": (32, 32), "batch": 64, "latent": 8, "lr": 3e-3}
+    settings = {"seeds": 16, "steps": steps, "every": 160, "hidden": (32, 32), "batch": 64, "latent": 8, "lr": 3e-3}
     settings |= {"activation": "tanh", "beta2": 0.99, "evaluation": 1000}
     made = plan("nsgan", "ring8", **{**settings, **more})
     return diagnose(train(*build(made), made))["mode_collapse"].failures

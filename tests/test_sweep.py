@@ -351,6 +351,7 @@ STUDY = """
     ganlab.sweep.MEMORY = "stub"
 
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with Ctrl-C ignored
         from ganlab.cli import finish
         from ganlab.experiment import Experiment
         from ganlab.store import Store
