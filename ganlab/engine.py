@@ -13,6 +13,7 @@ A step that cannot be compiled runs mapped, and says why.
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -214,6 +215,7 @@ class Graph:
 
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's about its own insides
+            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU the lack of CUDA is no news
             graph = make_fx(flat)(*leaves)
             fake = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)  # without a ShapeEnv the cache on disk is not used
             with tracing(TracingContext(fake)):
