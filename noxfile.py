@@ -25,7 +25,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def tests_compiled(session: nox.Session) -> None:
-    """Compile every variant and compare it with the mapped step: needs a C++ compiler and about half an hour."""
+    """Compile every variant and compare it with the mapped step: needs a C++ compiler and a quarter of an hour."""
     _install(session, ".", "test")
     session.run("pytest", "-m", "compiles", *session.posargs)
 

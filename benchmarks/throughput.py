@@ -234,7 +234,7 @@ class Throughput:
     """Measure member-steps per second of the mapped batch and the plain loop, store and print them."""
 
     profile: Literal["quick", "standard", "full"] = "quick"
-    """How much to measure: quick takes about two minutes on two cores."""
+    """How much to measure: quick takes about five minutes on two cores."""
     device: str = "cpu"
     """Where the mapped batch is trained."""
     store: Path = Path("runs")

@@ -17,6 +17,7 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -25,9 +26,10 @@ from torch.nn.functional import conv2d, conv_transpose2d, linear
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
-WORTH_COMPILING = 30_000
-"""Updates of all members together from which compiling pays on a CPU: it takes 20 to 60 seconds with a cold cache and 5 to 15
-with a warm one, and saves half a millisecond an update with nets of 64 units, more than one with nets of 128."""
+WORTH_COMPILING = 60_000
+"""Updates in a whole run, all members together, from which compiling pays on two cores. It takes 20 to 60 seconds with a
+cold cache and 5 to 15 with a warm one, and saves half a millisecond an update with nets of 64 units, one with nets of 128. The
+same for every block of a run, so that how members are split decides nothing."""
 
 THIN = 2
 """Matrix products with a side of at most this many are sums of a few columns, which a compiler joins with their neighbours; the
@@ -111,7 +113,7 @@ class Advance:
         compiled: bool | None = None,
     ) -> None:
         self._step, self._numbers, self._device = step, numbers, device
-        self._products = Products(precision)
+        self._precision = precision
         self._mapped = MAPS[engine](step)
         self.compiled, self.because = decide(engine, device, n_updates, compiled)
         self.compile_seconds, self.group = 0.0, 1
@@ -122,7 +124,7 @@ class Advance:
         if self.compiled and self._graph is None:
             self._compile(state, draws)
         if self._graph is None:
-            with self._products:
+            with products(self._precision):
                 return self._together(self._mapped, state, draws, first, last)
         with torch.no_grad():
             if isinstance(self._graph, Captured):
@@ -164,15 +166,19 @@ class Advance:
         example = (state, tree_map(lambda leaf: leaf[:, 0], draws), self._numbers)
         try:
             if self._device.startswith("cuda"):
-                self._graph = Captured(Graph(torch.func.vmap(self._step), example, self._products), example)
+                self._graph = Captured(Graph(torch.func.vmap(self._step), example, self._precision), example)
             else:
                 n = len(tree_flatten(state)[0][0])
-                self.group = next(width for width in range(GROUPS[self._products.precision], 0, -1) if n % width == 0)
+                self.group = next(width for width in range(GROUPS[self._precision], 0, -1) if n % width == 0)
                 one = tree_map(lambda leaf: leaf[self._groups(n)[0]].clone(), example)
-                self._graph = Graph(self._step if self.group == 1 else torch.func.vmap(self._step), one, self._products)
+                graph = Graph(self._step if self.group == 1 else torch.func.vmap(self._step), one, self._precision)
+                with torch.no_grad():
+                    graph(*one)  # what compiles may still not run
+                self._graph = graph
         except Exception as error:  # tracing, lowering and the C++ compiler each have their own
             reason = str(error).strip().partition("\n")[0]
-            self.compiled, self.because = False, f"compiling failed ({type(error).__name__}: {reason[:200]})"
+            self.compiled, self.group = False, 1
+            self.because = f"compiling failed ({type(error).__name__}: {reason[:200]})"
         self.compile_seconds = round(time.perf_counter() - started, 3)
 
 
@@ -196,7 +202,7 @@ class Graph:
     of this size, guards and dispatch cost as much as the thin products.
     """
 
-    def __init__(self, step: Callable[..., Any], example: tuple[Any, ...], products: Products) -> None:
+    def __init__(self, step: Callable[..., Any], example: tuple[Any, ...], precision: str) -> None:
         from torch import _inductor
         from torch._guards import TracingContext, tracing
         from torch._subclasses.fake_tensor import FakeTensorMode
@@ -206,7 +212,7 @@ class Graph:
         leaves, structure = tree_flatten(example)
 
         def flat(*leaves: Tensor) -> list[Tensor]:
-            with products.joined():
+            with Products(precision, joined=True):
                 state, losses = step(*tree_unflatten(list(leaves), structure))
             (made, self._state), (seen, self._losses) = tree_flatten(state), tree_flatten(losses)
             if self._state != tree_flatten(example[0])[1]:
@@ -261,20 +267,22 @@ class Captured:
         return tree_map(torch.clone, self._outputs)
 
 
+def products(precision: str) -> AbstractContextManager[Any]:
+    """Return the context in which uncompiled code takes its products; in full there is nothing to do, and nothing is slowed."""
+    return nullcontext() if precision == "full" else Products(precision)
+
+
 class Products(TorchFunctionMode):
     """How layers take their products inside this context: in full, or in bfloat16 with weights and sums in float32.
 
     Thin linear layers are in full in any case: there is nothing to gain in them, and they are what reads and writes samples.
 
-    `joined()` is the form for a compiler: thin products as sums, and biases apart, so that both join their neighbours.
+    `joined` is the form for a compiler: thin products as sums, and biases apart, so that both join their neighbours.
     """
 
     def __init__(self, precision: str = "full", joined: bool = False) -> None:
         super().__init__()
         self.precision, self._joined = precision, joined
-
-    def joined(self) -> Products:
-        return Products(self.precision, joined=True)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         half = self.precision == "bfloat16"

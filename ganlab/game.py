@@ -174,11 +174,8 @@ class Game:
         """Return fake samples `[n, *shape]`."""
         return self.nets[0].apply(theta, latent)
 
-    def judge(self, psi: Tensor, x: Tensor) -> Tensor:
-        """Return logits `[n]` for what the discriminator is shown, `[n, *shown]`."""
-        return self._scores(psi, x)[:, 0]
-
     def _scores(self, psi: Tensor, x: Tensor) -> Tensor:
+        """Return a logit and a score for each category, `[n, 1 + category]`, for what the discriminator's net reads."""
         return self.nets[1].apply(psi, x).reshape(len(x), -1)
 
     def show(

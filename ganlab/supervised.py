@@ -26,7 +26,7 @@ from ganlab import data as distributions
 from ganlab import experiment as experiments
 from ganlab import rng, trace
 from ganlab.data.images import LabelledImages, scaled
-from ganlab.engine import PRECISIONS, Products
+from ganlab.engine import PRECISIONS, products
 from ganlab.experiment import Experiment, Member, Run, at_least, number_values, outcome, schedule
 from ganlab.nets import NETS
 from ganlab.optim import OPTIMIZERS
@@ -177,13 +177,13 @@ def _training(experiment: Experiment, member: Member, images: LabelledImages) ->
         net = network(experiment, images).to(memory_format=torch.channels_last)  # convolutions: up to 1.4 times faster
     optimizer = torch.optim.Adam(net.parameters(), lr=member.numbers["lr"], fused=True)
     decay = LambdaLR(optimizer, lambda update: (1 + math.cos(math.pi * update / n_updates)) / 2)
-    order, products = rng.stream(member.seed, "data"), Products(experiment.settings.get("precision", "full"))
+    order, precision = rng.stream(member.seed, "data"), experiment.settings.get("precision", "full")
 
     yield _look(net, images, torch.zeros(1), math.nan)
     for _ in range(experiment.steps):
         started, losses = time.perf_counter(), []
         for chosen in torch.split(torch.randperm(n, generator=order), batch):
-            with products:
+            with products(precision):
                 loss = cross_entropy(net(scaled(images.train[chosen])), images.train_labels[chosen])
             optimizer.zero_grad()
             torch.autograd.backward(loss)

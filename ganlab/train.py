@@ -163,7 +163,7 @@ def train(
     looks = _evaluation(game, data, members, batch_size, n_evaluation, device, place)
 
     # map one member's step and probes over all of them
-    n_updates = experiment.steps * (game.n_critic + 1 + game.unroll) * len(members)
+    n_updates = experiment.steps * (game.n_critic + 1 + game.unroll) * len(experiment.members())
     advance = Advance(
         partial(step, game), numbers,
         engine=engine, precision=precision, device=device, n_updates=n_updates, compiled=compiled,

@@ -41,7 +41,7 @@ class Index:
     studies: Annotated[tuple[Literal["mode_collapse", "mnist_baselines", "throughput"], ...], tyro.conf.Positional] = ()
     """Which studies; when left out all but throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
-    """How much to train: quick takes at most 5 minutes on two cores."""
+    """How much to train: quick takes about 6 minutes on two cores."""
     store: Path = Path("runs")
     """Folder of runs."""
     out: Path = Path("reports/html/index.html")

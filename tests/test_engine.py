@@ -83,6 +83,23 @@ def test_a_failure_to_compile_is_told_and_changes_nothing(monkeypatch: pytest.Mo
         assert (one == two).all()
 
 
+def test_what_compiles_and_does_not_run_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unfit(*leaves: object) -> None:
+        raise AssertionError("expected size 4==4, stride 32768==1024 at dim=0")
+
+    monkeypatch.setattr("torch._inductor.compile", lambda graph, leaves: unfit)
+    *_, environment = final(planned("nsgan", precision="bfloat16", seeds=4), compiled=True)
+    assert (environment["compiled"], environment["group"]) == (False, 1)
+    assert "AssertionError: expected size 4==4" in environment["compiled_because"]
+
+
+def test_every_block_of_a_run_decides_alike() -> None:
+    made = planned("nsgan", seeds=8)
+    one, other = (train(*build(made), made, watch=False, places=places) for places in (range(2), range(2, 8)))
+    assert one.environment["compiled_because"] == other.environment["compiled_because"]
+    assert one.environment["compiled_because"].startswith("32 updates in all")
+
+
 @pytest.mark.usefixtures("traced_only")
 def test_members_with_numbers_of_their_own_are_compiled_once() -> None:
     made = planned("r1gan", r1=[0.0, 1.0], lr=[1e-3, 5e-3], lr_discriminator=1e-3)
