@@ -6,7 +6,6 @@ before the first report; a call that must be made again and again is long enough
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,16 +39,13 @@ def plain(meter: Meter, *, variant: str = "nsgan", compiled: bool = False, piece
     piece
         Steps of a call, whole blocks of draws; making nets and optimisers anew for it is half a percent.
     """
-    device = work.pop("device", "cpu")
-    if device != "cpu" and "device" not in inspect.signature(reference.train).parameters:
-        raise InputError(f"the plain loop runs on the CPU only; got device {device!r}")
-    place = {} if device == "cpu" else {"device": device}
+    device = work.get("device", "cpu")
     game, data, experiment = _planned(variant, 1, piece, **work)
     if compiled:
         nets = {role: partial(_compiled, getattr(game, role)) for role in ("generator", "discriminator")}
         game = replace(game, **nets)
     batch, numbers = experiment.settings["batch"], experiment.members()[0].numbers
-    loop = partial(reference.train, game, data, batch=batch, numbers=numbers, **place)
+    loop = partial(reference.train, game, data, batch=batch, numbers=numbers, device=device)
     if compiled:
         started = time.perf_counter()
         loop(steps=2)
@@ -84,18 +80,22 @@ def whole_run(meter: Meter, *, members: int, steps: int, variant: str = "nsgan",
 
 def products(
     meter: Meter, *, generator: Sequence[int], discriminator: Sequence[int], batch: int, n_critic: int = 1,
-    dtype: str = "float32", device: str = "cpu",
+    members: int = 1, dtype: str = "float32", device: str = "cpu",
 ) -> None:  # fmt: skip
-    """The matrix products of a step, one after the other, into memory that is there: what no engine can do without."""
+    """The matrix products of a step, one after the other, into memory that is there: what no engine can do without.
+
+    Those of several members are batched, as a GPU needs it.
+    """
     shapes = step_products(generator, discriminator, batch, n_critic)
+    lead = (members,) if members > 1 else ()
     made = partial(torch.randn, dtype=getattr(torch, dtype), device=device)
-    operands = [(made(p.m, p.k), made(p.k, p.n), made(p.m, p.n)) for p in shapes]
+    operands = [(made(*lead, p.m, p.k), made(*lead, p.k, p.n), made(*lead, p.m, p.n)) for p in shapes]
     meter.note(flops=sum(p.flops for p in shapes))
     with torch.inference_mode():
         while True:
             for a, b, out in operands:
-                torch.mm(a, b, out=out)
-            meter(1)
+                torch.matmul(a, b, out=out)
+            meter(members)
 
 
 class Flops(TorchDispatchMode):

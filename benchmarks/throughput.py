@@ -45,6 +45,9 @@ DTYPES = {"full": "float32", "bfloat16": "bfloat16"}
 PER_CORE = 4
 """Members of a process that has one core: their operands stay near its cache."""
 
+CROWD = 256
+"""Members of a mapped batch on a GPU, where its rate is best with these nets."""
+
 OBJECTIVES = {name: {"variant": name, **RING8} for name in ("gan", "nsgan", "lsgan", "hinge", "rpgan")}
 PENALTIES: dict[str, dict[str, Any]] = {
     "none": RING8, "r1": {"r1": 0.1, **RING8}, "r2": {"r2": 0.1, **RING8}, "dragan": {"dragan": 10.0, **RING8},
@@ -63,7 +66,7 @@ def against_plain(group: str, works: Mapping[str, Mapping[str, Any]], ways: Sequ
     for name, work in works.items():
         base = f"{group}: {name}, plain loop"
         found.append(Candidate(base, group, "benchmarks.loops:plain", work, threads=CORES, base=base, series="plain loop"))
-        ours = {key: value for key, value in work.items() if key != "piece"}
+        ours = _without_piece(work)
         found += [
             Candidate(
                 f"{group}: {name}, {n} mapped{', compiled' if compiled else ''}", group, "benchmarks.loops:mapped",
@@ -72,6 +75,11 @@ def against_plain(group: str, works: Mapping[str, Mapping[str, Any]], ways: Sequ
             for n, compiled in ways
         ]  # fmt: skip
     return found
+
+
+def _without_piece(work: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the work without the length of the plain loop's calls."""
+    return {key: value for key, value in work.items() if key != "piece"}
 
 
 def _series(compiled: bool) -> str:
@@ -121,14 +129,40 @@ def engines(group: str = "ring8", members: int = 16, brief: bool = False) -> lis
     return [*ways, *alone]
 
 
+def engines_on_a_gpu(group: str = "ring8", members: int = CROWD) -> list[Candidate]:
+    """Return the ways of training the ring's nets on a GPU, with the step's matrix products of as many members as the limit."""
+    base = f"{group}: plain loop"
+    limits = {p: f"{group}: matrix products, {members} members{', bfloat16' if p == 'bfloat16' else ''}" for p in DTYPES}
+
+    def way(name: str, precision: str = "full", **settings: Any) -> Candidate:
+        return Candidate(
+            f"{group}: {name}", group, "benchmarks.loops:mapped", {**RING8, "precision": precision, **settings}, threads=CORES,
+            base=base, limit=limits[precision], series=_series(settings["compiled"]),
+        )  # fmt: skip
+
+    return [
+        Candidate(base, group, "benchmarks.loops:plain", RING8, threads=CORES, base=base, series="plain loop"),
+        way("1 member, compiled", members=1, compiled=True),
+        way(f"mapped, {members} members", members=members, compiled=False),
+        way(f"mapped, {members} members, compiled", members=members, compiled=True),
+        way(f"mapped, {members} members, compiled, bfloat16", "bfloat16", members=members, compiled=True),
+        *(
+            Candidate(label, group, "benchmarks.loops:products", {**WIDTHS, "members": members, "dtype": DTYPES[precision]},
+                      threads=CORES, base=base, limit=label, series="matrix products")
+            for precision, label in limits.items()
+        ),
+    ]  # fmt: skip
+
+
 def members(nets: dict[str, Any], name: str, counts: Sequence[int], compiled: Sequence[bool]) -> list[Candidate]:
     """Return the curve of rates over the number of members, against the plain loop."""
     group = f"members, {name}"
     base = f"{group}: plain loop"
     curve = [
         Candidate(
-            f"{group}: {n} {_series(c)}", group, "benchmarks.loops:mapped", {**nets, "members": n, "compiled": c},
-            threads=CORES, base=base, series=_series(c), axis="members", x=n,
+            f"{group}: {n} {_series(c)}", group, "benchmarks.loops:mapped",
+            {**_without_piece(nets), "members": n, "compiled": c}, threads=CORES, base=base, series=_series(c), axis="members",
+            x=n,
         )
         for c in compiled for n in counts
     ]  # fmt: skip
@@ -206,13 +240,37 @@ PROFILES: dict[str, Callable[[], list[Candidate]]] = {
     ],
 }  # fmt: skip
 
+ON_A_GPU: dict[str, Callable[[], list[Candidate]]] = {
+    "quick": lambda: [
+        *engines_on_a_gpu(),
+        *against_plain("penalty", {name: PENALTIES[name] for name in ("wgan_gp, 5 critic updates",)}, [(CROWD, True)]),
+        *against_plain("nets", {"DCGAN 28 x 28": DCGAN}, [(64, True)]),
+    ],
+    "standard": lambda: [
+        *engines_on_a_gpu(),
+        *members(RING8, "128 wide", (1, 4, 16, 64, 256, 1024), [True]),
+        *against_plain("objective", OBJECTIVES, [(CROWD, True)]),
+        *against_plain("penalty", PENALTIES, [(CROWD, True)]),
+        *against_plain("batch size", BATCHES, [(CROWD, True)]),
+        *against_plain("nets", NETS, [(64, False), (64, True)]),
+    ],
+    "full": lambda: [
+        *ON_A_GPU["standard"](), *members(STUDY, "64 wide", (1, 4, 16, 64, 256, 1024, 4096), [False, True]),
+        *members(DCGAN32, "DCGAN 32 x 32", (1, 4, 16, 64, 256), [True]),
+    ],
+}  # fmt: skip
+"""The same on a GPU. Classifiers and other libraries are measured on the CPU only."""
+
 ROUNDS = {"quick": 6, "standard": 8, "full": 12}
 """Six is the smallest number that has a 95 % interval of the median."""
 
 
 def measure(profile: str, store: Store, device: str = "cpu") -> list[Run]:
     """Measure the candidates of a profile here and now, store the run, and return it after all earlier ones."""
-    chosen = [_on(device, c) for c in PROFILES[profile]()]
+    if device == "cpu":
+        chosen = PROFILES[profile]()
+    else:
+        chosen = [replace(c, settings={**c.settings, "device": device}) for c in ON_A_GPU[profile]()]
     store.prepare()
     planned = timing.plan(chosen, profile=profile, rounds=ROUNDS[profile], device=device, warm=profile != "quick")
     with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:
@@ -223,12 +281,6 @@ def measure(profile: str, store: Store, device: str = "cpu") -> list[Run]:
     return [*(store.load(name) for name, kind in stored.items() if kind == "throughput"), run]
 
 
-def _on(device: str, c: Candidate) -> Candidate:
-    """Return the candidate on a device; classifiers and other libraries stay on the CPU."""
-    moves = device != "cpu" and c.loop.startswith("benchmarks.loops:")
-    return replace(c, settings={**c.settings, "device": device}) if moves else c
-
-
 @dataclass(frozen=True)
 class Throughput:
     """Measure member-steps per second of the mapped batch and the plain loop, store and print them."""
@@ -236,7 +288,7 @@ class Throughput:
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to measure: quick takes about five minutes on two cores."""
     device: str = "cpu"
-    """Where the mapped batch is trained."""
+    """What is measured: "cpu", or a GPU as in "cuda"."""
     store: Path = Path("runs")
     """Folder of runs."""
 

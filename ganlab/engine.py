@@ -5,7 +5,7 @@ Three ways to go through a stretch of steps, all of the same pure step:
 - "vmap": each step once for all members together. No start-up; what short runs and tests use.
 - compiled: the step is traced once into a graph of plain operations and compiled. On a CPU it is the graph of one member (a few
   in bfloat16), called for one after the other through the whole stretch, which keeps a member's weights in the core's cache;
-  on a GPU it is the graph of all members together, captured as a CUDA graph so that a step is one launch.
+  on a GPU it is the graph of all members together, and several steps of it are captured as one CUDA graph and one launch.
 - "loop": members one by one, uncompiled. Slow, and what to debug with.
 
 A step that cannot be compiled runs mapped, and says why.
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, linear
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 WORTH_COMPILING = 60_000
 """Updates in a whole run, all members together, from which compiling pays on two cores. It takes 20 to 60 seconds with a
@@ -39,6 +39,9 @@ GROUPS = {"full": 1, "bfloat16": 4}
 """Most members in one call of a compiled step on a CPU, by the precision of products. Those of one member in full keep a core
 busy; in bfloat16 they are so short that starting each costs as much, and four at once run a quarter faster."""
 
+LAUNCH = 8
+"""Steps in one launch on a GPU: the state is copied once for all of them."""
+
 DTYPES = ("float32", "float64")
 PRECISIONS = ("full", "bfloat16")
 
@@ -46,11 +49,6 @@ PRECISIONS = ("full", "bfloat16")
 def stack(items: Sequence[Any]) -> Any:
     """Return one tree whose leaves have a leading member axis."""
     return tree_map(lambda *leaves: torch.stack(leaves), *items)
-
-
-def _by_step(leaf: Tensor, first: int, last: int, grouped: bool) -> Sequence[Tensor]:
-    """Return one member's draws `[step, ...]`, or a group's `[member, step, ...]`, step by step, each in one piece."""
-    return leaf[:, first:last].transpose(0, 1).contiguous().unbind() if grouped else leaf[first:last].unbind()
 
 
 def _member(tree: Any, m: int) -> Any:
@@ -98,7 +96,7 @@ class Advance:
     compiled, because, compile_seconds
         Whether steps run compiled, why or why not, and how long compiling took.
     group
-        Members in one call of a compiled step on a CPU.
+        Members in one call of a compiled step.
     """
 
     def __init__(
@@ -117,67 +115,37 @@ class Advance:
         self._mapped = MAPS[engine](step)
         self.compiled, self.because = decide(engine, device, n_updates, compiled)
         self.compile_seconds, self.group = 0.0, 1
-        self._graph: Graph | Captured | None = None
+        self._stretch: Groups | Launches | None = None
 
     def __call__(self, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
         """Return the state after steps `first` to `last` of `draws [member, step, ...]`, and losses `[step, member]`."""
-        if self.compiled and self._graph is None:
+        if self.compiled and self._stretch is None:
             self._compile(state, draws)
-        if self._graph is None:
-            with products(self._precision):
-                return self._together(self._mapped, state, draws, first, last)
-        with torch.no_grad():
-            if isinstance(self._graph, Captured):
-                return self._together(self._graph, state, draws, first, last)
-            return self._group_by_group(self._graph, state, draws, first, last)
-
-    def _together(self, function: Callable[..., Any], state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
+        if self._stretch is not None:
+            with torch.no_grad():
+                return self._stretch(state, draws, first, last)
         losses = []
-        for i in range(first, last):
-            state, seen = function(state, tree_map(lambda leaf, i=i: leaf[:, i], draws), self._numbers)
-            losses.append(seen)
+        with products(self._precision):
+            for i in range(first, last):
+                state, seen = self._mapped(state, tree_map(lambda leaf, i=i: leaf[:, i], draws), self._numbers)
+                losses.append(seen)
         return state, stack(losses)
-
-    def _group_by_group(self, graph: Graph, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
-        """Each group through all steps before the next; as lists of leaves, since trees cost a twentieth of a step."""
-        leaves, structure = tree_flatten(state)
-        drawn, numbers = (tree_flatten(tree)[0] for tree in (draws, self._numbers))
-        ends, losses = [], []
-        for group in self._groups(len(leaves[0])):
-            own, fixed = [leaf[group] for leaf in leaves], [leaf[group] for leaf in numbers]
-            steps = [_by_step(leaf[group], first, last, grouped=isinstance(group, slice)) for leaf in drawn]
-            seen = []
-            for batch in zip(*steps, strict=True):
-                own, loss = graph.leaves([*own, *batch, *fixed])
-                seen.append(torch.stack(loss))
-            ends.append(own)
-            losses.append(torch.stack(seen).view(last - first, len(loss), -1))
-        by_kind = torch.cat(losses, 2).transpose(0, 1).unbind()  # each [step, member]
-        joined = [torch.cat(leaf) if self.group > 1 else torch.stack(leaf) for leaf in zip(*ends, strict=True)]
-        return tree_unflatten(joined, structure), graph.losses(by_kind)
-
-    def _groups(self, n: int) -> list[Any]:
-        """Return what picks each group out of a leaf `[member, ...]`: a place, or a slice of places."""
-        return [m if self.group == 1 else slice(m, m + self.group) for m in range(0, n, self.group)]
 
     def _compile(self, state: Any, draws: Any) -> None:
         """Compile the step for what it will be called with; when that fails, say why and stay mapped."""
         started = time.perf_counter()
-        example = (state, tree_map(lambda leaf: leaf[:, 0], draws), self._numbers)
+        n, gpu = len(tree_leaves(state)[0]), self._device.startswith("cuda")
+        widest = n if gpu else GROUPS[self._precision]
+        group = next(width for width in range(widest, 0, -1) if n % width == 0)
         try:
-            if self._device.startswith("cuda"):
-                self._graph = Captured(Graph(torch.func.vmap(self._step), example, self._precision), example)
-            else:
-                n = len(tree_flatten(state)[0][0])
-                self.group = next(width for width in range(GROUPS[self._precision], 0, -1) if n % width == 0)
-                one = tree_map(lambda leaf: leaf[self._groups(n)[0]].clone(), example)
-                graph = Graph(self._step if self.group == 1 else torch.func.vmap(self._step), one, self._precision)
-                with torch.no_grad():
-                    graph(*one)  # what compiles may still not run
-                self._graph = graph
+            stretch = Groups(self._step, self._numbers, group, self._precision, state, draws)
+            with torch.no_grad():
+                stretch(state, draws, 0, 1)  # what compiles may still not run
+                self._stretch = Launches(stretch, state, draws) if gpu else stretch
+            self.group = group
         except Exception as error:  # tracing, lowering and the C++ compiler each have their own
             reason = str(error).strip().partition("\n")[0]
-            self.compiled, self.group = False, 1
+            self.compiled = False
             self.because = f"compiling failed ({type(error).__name__}: {reason[:200]})"
         self.compile_seconds = round(time.perf_counter() - started, 3)
 
@@ -195,14 +163,71 @@ def decide(engine: str, device: str, n_updates: int, wish: bool | None) -> tuple
     return True, f"{n_updates:,} updates in all"
 
 
+class Groups:
+    """A compiled stretch `(state, draws, first, last) -> (state, losses)`: each group of members through all steps of it.
+
+    State and draws are lists of leaves here, since trees cost a twentieth of a step.
+
+    Parameters
+    ----------
+    group
+        Members in one call of the step, by which all of them can be divided.
+    state, draws
+        What it will be called with; nothing of another shape can be.
+    """
+
+    def __init__(
+        self, step: Callable[..., Any], numbers: Mapping[str, Tensor], group: int, precision: str, state: Any, draws: Any
+    ) -> None:  # fmt: skip
+        self._numbers, self._group = tree_leaves(numbers), group
+        leaves, self._structure = tree_flatten(state)
+        example = (state, tree_map(lambda leaf: leaf[:, 0], draws), numbers)
+        one = tree_map(lambda leaf: leaf[self._groups(len(leaves[0]))[0]].clone(), example)
+        self._graph = Graph(step if group == 1 else torch.func.vmap(step), one, precision)
+        if self._graph.structure[0] != self._structure:
+            raise TypeError("a step must return a state of the structure that it was given")
+
+    def __call__(self, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
+        leaves, drawn = tree_leaves(state), tree_leaves(draws)
+        ends, losses = [], []
+        for group in self._groups(len(leaves[0])):
+            own, fixed = [leaf[group] for leaf in leaves], [leaf[group] for leaf in self._numbers]
+            seen = []
+            for batch in zip(*(self._by_step(leaf[group], first, last) for leaf in drawn), strict=True):
+                made = self._graph.run(*own, *batch, *fixed)
+                own, loss = made[: len(own)], made[len(own) :]
+                seen.append(torch.stack(list(loss)))
+            ends.append(own)
+            losses.append(torch.stack(seen).view(last - first, len(loss), -1))
+        by_kind = torch.cat(losses, 2).transpose(0, 1).unbind()  # each [step, member]
+        joined = [torch.cat(leaf) if self._group > 1 else torch.stack(leaf) for leaf in zip(*ends, strict=True)]
+        return tree_unflatten(joined, self._structure), tree_unflatten(list(by_kind), self._graph.structure[1])
+
+    def _groups(self, n: int) -> list[Any]:
+        """Return what picks each group out of a leaf `[member, ...]`: a place, or a slice of places."""
+        return [m if self._group == 1 else slice(m, m + self._group) for m in range(0, n, self._group)]
+
+    def _by_step(self, leaf: Tensor, first: int, last: int) -> Sequence[Tensor]:
+        """Return one member's draws `[step, ...]`, or a group's `[member, step, ...]`, step by step, each in one piece."""
+        grouped = self._group > 1
+        return leaf[:, first:last].transpose(0, 1).contiguous().unbind() if grouped else leaf[first:last].unbind()
+
+
 class Graph:
-    """A step `(state, batch, numbers) -> (state, losses)`, compiled for arguments like the example and no others.
+    """A function of trees that returns a tuple of trees, compiled for arguments like the example and no others.
 
     It is traced into plain operations, derivatives included, so that nothing of Python is left to guard at each call: with nets
     of this size, guards and dispatch cost as much as the thin products.
+
+    Attributes
+    ----------
+    run
+        From the leaves of the arguments to the leaves of what is returned.
+    structure
+        Of each tree that is returned.
     """
 
-    def __init__(self, step: Callable[..., Any], example: tuple[Any, ...], precision: str) -> None:
+    def __init__(self, function: Callable[..., Any], example: tuple[Any, ...], precision: str) -> None:
         from torch import _inductor
         from torch._guards import TracingContext, tracing
         from torch._subclasses.fake_tensor import FakeTensorMode
@@ -213,11 +238,9 @@ class Graph:
 
         def flat(*leaves: Tensor) -> list[Tensor]:
             with Products(precision, joined=True):
-                state, losses = step(*tree_unflatten(list(leaves), structure))
-            (made, self._state), (seen, self._losses) = tree_flatten(state), tree_flatten(losses)
-            if self._state != tree_flatten(example[0])[1]:
-                raise TypeError("a step must return a state of the structure that it was given")
-            return [*made, *seen]
+                made = [tree_flatten(tree) for tree in function(*tree_unflatten(list(leaves), structure))]
+            self.structure = [found for _, found in made]
+            return [leaf for leaves, _ in made for leaf in leaves]
 
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's about its own insides
@@ -226,45 +249,54 @@ class Graph:
             fake = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)  # without a ShapeEnv the cache on disk is not used
             with tracing(TracingContext(fake)):
                 self.run = _inductor.compile(graph, [fake.from_tensor(leaf) for leaf in leaves])
-        self._n = self._state.num_leaves
-
-    def __call__(self, *arguments: Any) -> tuple[Any, Any]:
-        state, losses = self.leaves(tree_flatten(arguments)[0])
-        return tree_unflatten(state, self._state), self.losses(losses)
-
-    def leaves(self, arguments: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the leaves of the state and of the losses, from the leaves of the arguments."""
-        made = self.run(*arguments)
-        return list(made[: self._n]), list(made[self._n :])
-
-    def losses(self, leaves: Sequence[Tensor]) -> Any:
-        """Return the losses that have these leaves."""
-        return tree_unflatten(list(leaves), self._losses)
 
 
-class Captured:
-    """A compiled step of all members on a GPU, captured as one CUDA graph: a call copies the inputs and is one launch.
+class Launches:
+    """A stretch on a GPU in few launches: `LAUNCH` steps, or a single one, captured as a CUDA graph.
 
-    State that comes back is that of the graph's own memory, and is copied before the next launch overwrites it.
+    The state stays in memory of its own through a stretch, and is copied there before it and from there after it.
     """
 
-    def __init__(self, function: Callable[..., Any], example: tuple[Any, ...]) -> None:
-        self._inputs = [leaf.clone() for leaf in tree_flatten(example)[0]]
-        arguments = tree_unflatten(self._inputs, tree_flatten(example)[1])
+    def __init__(self, stretch: Groups, state: Any, draws: Any) -> None:
+        self._state, self._structure = tree_flatten(tree_map(torch.clone, state))
+        self._stretch, self._pool = stretch, torch.cuda.graph_pool_handle()
+        self._captured = {n: self._capture(draws, n) for n in (LAUNCH, 1)}
+
+    def __call__(self, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
+        torch._foreach_copy_(self._state, tree_leaves(state))
+        losses = []
+        while first < last:
+            n = LAUNCH if first + LAUNCH <= last else 1
+            graph, drawn, seen = self._captured[n]
+            torch._foreach_copy_(drawn, [leaf[:, first : first + n] for leaf in tree_leaves(draws)])
+            graph.replay()
+            losses.append(tree_map(torch.clone, seen))
+            first += n
+        return tree_unflatten([leaf.clone() for leaf in self._state], self._structure), _joined(losses)
+
+    def _capture(self, draws: Any, n: int) -> tuple[torch.cuda.CUDAGraph, list[Tensor], Any]:
+        """Return n steps as a graph, where it reads draws, and where it leaves losses."""
+        drawn = tree_map(lambda leaf: leaf[:, :n].clone(), draws)
+
+        def steps() -> Any:
+            state, losses = self._stretch(tree_unflatten(self._state, self._structure), drawn, 0, n)
+            torch._foreach_copy_(self._state, tree_leaves(state))
+            return losses
+
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(3):  # whatever is allocated at first calls must not be captured
-                function(*arguments)
+            steps()  # whatever is allocated or loaded at a first call must not be captured
         torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._outputs = function(*arguments)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            losses = steps()
+        return graph, tree_leaves(drawn), losses
 
-    def __call__(self, *arguments: Any) -> Any:
-        torch._foreach_copy_(self._inputs, tree_flatten(arguments)[0])
-        self._graph.replay()
-        return tree_map(torch.clone, self._outputs)
+
+def _joined(losses: Sequence[Any]) -> Any:
+    """Return losses `[step, ...]` of stretches that follow each other as those of one."""
+    return tree_map(lambda *leaves: torch.cat(leaves), *losses)
 
 
 def products(precision: str) -> AbstractContextManager[Any]:

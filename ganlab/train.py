@@ -43,6 +43,9 @@ SHOWN = 512
 Tick = Callable[[int], None]
 """Told the steps finished since it was last told."""
 
+Streams = Sequence[Mapping[str, torch.Generator]]
+"""Of each member, by purpose."""
+
 
 def run(
     variant: str | Game = "nsgan",
@@ -182,23 +185,30 @@ def train(
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
 
-    # train in blocks: draw, step, look, and find what is no longer finite
+    # train in blocks: draw, step, look; where something is looked at, find what is no longer finite
+    def drawn(streams: Streams) -> Batch:
+        batch: Batch = tree_map(place, stack([draw(game, data, s, batch_size) for s in streams]))
+        return batch
+
     draws: Batch | None = None
+    sound = torch.ones(len(members), dtype=torch.bool, device=device)
+    checked = 0, state, _copies(streams)
     for start in range(0, experiment.steps, BLOCK):
         del draws  # the largest thing here; two blocks need not fit
-        draws = tree_map(place, stack([draw(game, data, s, batch_size) for s in streams]))
-        length = min(BLOCK, experiment.steps - start)
-        before, seen = state, []
-        stops = [i for i in range(1, length) if start + i in watched]
-        for first, last in pairwise([0, *stops, length]):
-            record(start + first)
-            state, losses = advance(state, draws, first, last)
-            seen.append(losses)
-        broken = [m for m in _non_finite(state, seen) if m not in faults]
-        if broken:
-            faults |= _first_faults(game, advance, before, draws, length, start, broken)
+        draws = drawn(streams)
+        end = min(start + BLOCK, experiment.steps)
+        due = [now for now in range(start, end) if now in watched]
+        for first, last in pairwise(sorted({start, *due, end})):
+            record(first)
+            state, losses = advance(state, draws, first - start, last - start)
+            sound &= _finite(losses)
+        if due or end == experiment.steps:  # nowhere else, since to ask a GPU is to wait for it
+            broken = [m for m in _broken(sound, state) if m not in faults]
+            if broken:
+                faults |= _first_faults(game, advance, drawn, *checked, end, broken)
+            checked = end, state, _copies(streams)
         if tick:
-            tick(length)
+            tick(end - start)
     record(experiment.steps)
 
     arrays: dict[str, Any] = {}
@@ -289,30 +299,38 @@ def _spread(moments: Sequence[int], n: int) -> set[int]:
 # --- non-finite values -------------------------------------------------------------------------------------------------
 
 
-def _non_finite(state: State, losses: Sequence[StepLosses]) -> list[int]:
-    """Return the members with a non-finite parameter now, or a non-finite loss `[step, member]` in these stretches."""
-    every = torch.cat([torch.stack(pair, 1) for pair in losses])
-    seen = every.sum((0, 1))
-    total = seen + state.generator.parameters.sum(1) + state.discriminator.parameters.sum(1)
-    if bool(torch.isfinite(total).all()):  # the usual case, one number to look at
-        return []
-    finite = torch.isfinite(every).all(0).all(0)
+def _copies(streams: Streams) -> Streams:
+    return [{purpose: generator.clone_state() for purpose, generator in s.items()} for s in streams]
+
+
+def _finite(losses: StepLosses) -> Tensor:
+    """Return which members had finite losses `[step, member]` throughout, `[member]`."""
+    return torch.isfinite(torch.stack(tuple(losses))).all(0).all(0)
+
+
+def _broken(sound: Tensor, state: State) -> list[int]:
+    """Return the members with a non-finite parameter now, or a non-finite loss before."""
     for player in state:
-        finite &= torch.isfinite(player.parameters).all(1)
-    return torch.nonzero(~finite).flatten().tolist()
+        sound = sound & torch.isfinite(player.parameters).all(1)
+    return torch.nonzero(~sound).flatten().tolist()
 
 
 def _first_faults(
-    game: Game, advance: Advance, state: State, draws: Batch, length: int, start: int, broken: Sequence[int]
+    game: Game, advance: Advance, drawn: Callable[[Streams], Batch], start: int, state: State, streams: Streams, end: int,
+    broken: Sequence[int],
 ) -> dict[int, tuple[int, str]]:  # fmt: skip
-    """Return step and place of each broken member's first non-finite value, by going through the block again."""
+    """Return step and place of each broken member's first non-finite value, by going through steps `start` to `end` again."""
     found: dict[int, tuple[int, str]] = {}
-    for i in range(length):
-        state, losses = advance(state, draws, i, i + 1)
-        for m in broken:
-            if m not in found and (where := _place(game, state, losses, m)):
-                found[m] = (start + i + 1, where)
-    return found
+    for now in range(start, end):
+        if (now - start) % BLOCK == 0:
+            draws = drawn(streams)
+        state, losses = advance(state, draws, (now - start) % BLOCK, (now - start) % BLOCK + 1)
+        for m in _broken(_finite(losses), state):
+            if m in broken and m not in found:
+                found[m] = (now + 1, _place(game, state, losses, m))
+        if len(found) == len(broken):
+            break
+    return {m: (end, f"steps {start + 1} to {end}, finite when repeated") for m in broken} | found
 
 
 def _place(game: Game, state: State, losses: StepLosses, m: int) -> str:

@@ -279,20 +279,45 @@ def test_divergence_is_dated_to_its_first_step(start: int) -> None:
         name, shape = "poisoned", (2,)
 
         def __init__(self) -> None:
-            self.calls = 0
+            law = stream(0, "data")
+            self.blocks = [torch.randn(BLOCK * 2 * 8, 2, generator=law) for _ in range(2)]  # 2 updates a step, batch 8
 
         def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
             points = torch.randn(n, 2, generator=generator)
-            if n == BLOCK * 2 * 8:  # a block of training draws: 2 updates a step, batch 8
-                steps = points.view(BLOCK, 2, 8, 2)
-                if self.calls == start // BLOCK:
-                    steps[start % BLOCK, 0, 3] = float("nan")
-                self.calls += 1
+            if torch.equal(points, self.blocks[start // BLOCK]):
+                points.view(BLOCK, 2, 8, 2)[start % BLOCK, 0, 3] = float("nan")
             return points
 
     result = run("nsgan", Poisoned(), seeds=1, steps=2 * BLOCK, hidden=(4,), batch=8, evaluation=16)
     assert list(result.outcome["status"]) == ["diverged"]
     assert (result.outcome["step"][0], result.outcome["place"][0]) == (start + 1, "discriminator loss")
+
+
+def test_a_fault_that_does_not_come_again_is_told_as_such() -> None:
+    """Data with a memory, which cannot be drawn again, as a stand-in for a device that does not repeat itself."""
+
+    class Once:
+        name, shape, n_left = "once", (2,), 1
+
+        def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
+            points = torch.randn(n, 2, generator=generator)
+            if n == BLOCK * 2 * 8 and self.n_left:
+                self.n_left -= 1
+                points[0] = float("nan")
+            return points
+
+    result = run("nsgan", Once(), seeds=1, steps=2 * BLOCK, every=BLOCK, hidden=(4,), batch=8, evaluation=16)
+    assert list(result.outcome["status"]) == ["diverged"]
+    assert list(result.outcome["place"]) == ["steps 1 to 32, finite when repeated"]
+
+
+def test_faults_of_many_steps_are_found_where_the_probes_look() -> None:
+    """Between two looks nothing is asked, so that a GPU is not waited for; the first step is found all the same."""
+    settings = {"steps": 4 * BLOCK, "hidden": (4,), "batch": 8, "evaluation": 16, "optimizer": "sgd"}
+    settings |= {"lr": [1e-3, 30.0], "lr_discriminator": 0.1}
+    often, rarely = (run("lsgan", "ring8", seeds=2, every=every, **settings) for every in (8, 4 * BLOCK))
+    assert sorted(often.outcome["status"]) == ["diverged", "diverged", "finished", "finished"]
+    assert often.outcome.equals(rarely.outcome)
 
 
 def test_users_nets_train_mapped_as_in_a_plain_loop() -> None:

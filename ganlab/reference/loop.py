@@ -38,6 +38,7 @@ def train(
     batch: int,
     numbers: Mapping[str, float],
     dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
 ) -> Trained:
     """Train one seed of a game with an ordinary loop, on the draws that `ganlab.run` gives the same seed.
 
@@ -46,12 +47,12 @@ def train(
     numbers
         Learning rates and the rest by name, as in `Experiment.members()[i].numbers`; weights of penalties included.
     """
-    generator, discriminator = (net.build(seed).to(dtype) for net in game.nets)
+    generator, discriminator = (net.build(seed).to(device, dtype) for net in game.nets)
     optimizer_g = optimizer(game.optimizer, generator, numbers["lr"], numbers)
     optimizer_d = optimizer(game.optimizer, discriminator, numbers["lr_discriminator"], numbers)
     players = Players(game, numbers, generator, discriminator, optimizer_g, optimizer_d)
     past = Past(players)
-    streams = {purpose: rng.stream(seed, purpose) for purpose in rng.PURPOSES}
+    streams = {purpose: rng.stream(seed, purpose, device) for purpose in rng.PURPOSES}
     d_losses, g_losses = [], []
 
     for now in range(steps):
@@ -79,9 +80,10 @@ def train(
             optimizer_g.step()
 
         past.update()
-        d_losses.append(d_loss.item())
-        g_losses.append(g_loss.item())
-    return Trained(generator, discriminator, d_losses, g_losses, past.average)
+        d_losses.append(d_loss.detach())
+        g_losses.append(g_loss.detach())
+    losses = torch.stack(d_losses).tolist(), torch.stack(g_losses).tolist()  # not before: a GPU would be waited for
+    return Trained(generator, discriminator, *losses, past.average)
 
 
 def _move_discriminator(players: Players) -> None:

@@ -23,12 +23,12 @@ def _distance_to_past(turn: Turn, role: str, parameters: Iterable[Tensor]) -> Te
 
 def _orthogonal(turn: Turn, real: Tensor, fake: Tensor) -> Tensor:
     """Brock, Donahue and Simonyan 2019, equation 2."""
-    total = torch.zeros((), dtype=real.dtype)
+    total = torch.zeros((), dtype=real.dtype, device=real.device)
     for weight in turn.discriminator.parameters():
         if weight.ndim > 1:
             w = weight.flatten(1)
             w = w.T if w.shape[0] > w.shape[1] else w
-            total = total + torch.linalg.matrix_norm(w @ w.T - torch.eye(len(w), dtype=w.dtype)) ** 2
+            total = total + torch.linalg.matrix_norm(w @ w.T - torch.eye(len(w), dtype=w.dtype, device=w.device)) ** 2
     return total
 
 
