@@ -6,6 +6,7 @@ before the first report; a call that must be made again and again is long enough
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -59,15 +60,28 @@ def plain(meter: Meter, *, variant: str = "nsgan", compiled: bool = False, piece
         meter(piece)
 
 
-def mapped(meter: Meter, *, members: int, variant: str = "nsgan", compiled: bool = False, **work: Any) -> None:
-    """`ganlab.train` on many seeds, unwatched, draws included."""
+def mapped(
+    meter: Meter, *, members: int, variant: str = "nsgan", compiled: bool = False, every: int | None = None, **work: Any
+) -> None:  # fmt: skip
+    """`ganlab.train` on many seeds, draws included; watched every so many steps if that is given, else unwatched.
+
+    A piece of work is a block of steps, or the fewest blocks that hold a whole number of looks.
+    """
     game, data, experiment = _planned(variant, members, FOREVER, **work)
     if compiled:
         trial = train(game, data, replace(experiment, steps=1), watch=False, compiled=True).environment
         if not trial["compiled"]:
             raise InputError(f"not compiled: {trial['compiled_because']}")
         meter.note(compile_seconds=trial["compile_seconds"])
-    train(game, data, experiment, watch=False, compiled=compiled, tick=lambda steps: meter(steps * members))
+    piece, done = math.lcm(BLOCK, every or 1), 0
+
+    def tick(steps: int) -> None:
+        nonlocal done
+        done += steps
+        if done % piece == 0:
+            meter(piece * members)
+
+    train(game, data, replace(experiment, every=every or 1), watch=every is not None, compiled=compiled, tick=tick)
 
 
 def whole_run(meter: Meter, *, members: int, steps: int, variant: str = "nsgan", compiled: bool = False, **work: Any) -> None:

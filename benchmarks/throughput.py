@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks import peers
 from ganlab import throughput, timing
 from ganlab.cli import finish
-from ganlab.experiment import Run
+from ganlab.experiment import MOMENTS, Run
 from ganlab.store import Store
 from ganlab.throughput import Candidate
 from ganlab.workers import Dead, Team
@@ -184,6 +184,23 @@ def costs(axis: str, values: Sequence[int]) -> list[Candidate]:
     ]  # fmt: skip
 
 
+def looks(every: int = 3000 // MOMENTS) -> list[Candidate]:
+    """Return training that the probes look at as often as in a usual run of 3000 steps, beside the same without."""
+    works = {
+        "ring8 MLP, compiled": {**RING8, "members": PER_CORE, "compiled": True},
+        "64 wide on grid25": {**STUDY, "data": "grid25", "members": 2 * PER_CORE},
+    }
+    found = []
+    for name, work in works.items():
+        group = f"looks, {name}"
+        base = f"{group}: without probes"
+        found += [
+            Candidate(label, group, "benchmarks.loops:mapped", {**work, **more}, processes=CORES, base=base, series="mapped")
+            for label, more in ((base, {}), (f"{group}: a look every {every} steps", {"every": every}))
+        ]
+    return found
+
+
 def images(nets: Sequence[str]) -> list[Candidate]:
     """Return the training of classifiers against a lecture's loop."""
     found = []
@@ -230,7 +247,7 @@ PROFILES: dict[str, Callable[[], list[Candidate]]] = {
         *against_plain("batch size", BATCHES, [(16, True)]),
         *against_plain("nets", NETS, [(4, False), (4, True)]),
         *costs("members", (1, 4, 16, 64)), *costs("steps", (64, 128, 256, 512, 1024)), *costs("modes", (2, 4, 8, 16, 32, 64)),
-        *images(["mlp", "cnn"]),
+        *looks(), *images(["mlp", "cnn"]),
         *rivals(),
     ],
     "full": lambda: [

@@ -167,11 +167,13 @@ def _gan(experiment: Experiment) -> Need:
     latent = seen.latent[torch.zeros(n_evaluation, dtype=torch.long)]
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
-    look = _peak(lambda: train._look(game, data, state, (seen, latent), numbers)) * max(batches, evaluations)
+    look = _peak(lambda: train._look_at_players(game, data, state, (seen, latent), numbers)) * batches
+    alone = _peak(lambda: train._look_at_samples(game, data, state, (seen, latent), numbers)) * evaluations
+    together = s.get("device", "cpu") != "cpu"  # members' evaluation samples
     block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(latent) * evaluations
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)
-    n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look)
-    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())), int(n_bytes))
+    n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look, together * alone)
+    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + int(alone), int(n_bytes))
 
 
 def _classifier(experiment: Experiment) -> Need:

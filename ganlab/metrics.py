@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -148,9 +149,8 @@ def mode_coverage(samples: Tensor, distribution: Mixture, rule: str = "default")
         )
     chosen = RULES[rule]
     lying = nearest_modes(samples if samples.ndim == 3 else samples[None], distribution)
-    counts = mode_counts(lying, distribution, chosen)
     n, k = samples.shape[-2], len(distribution.modes)
-    values: dict[str, Any] = {**summary(counts, n, distribution, chosen)}
+    values: dict[str, Any] = {**summary(lying, n, distribution, chosen)}
     covered = values.pop("covered")
     if samples.ndim == 2:
         values = {name: v[0].tolist() if v.ndim > 1 else v.item() for name, v in values.items()}
@@ -161,17 +161,6 @@ def mode_coverage(samples: Tensor, distribution: Mixture, rule: str = "default")
         rule=rule, n=n, n_modes=k, missing=missing, ceiling=ceiling(distribution, chosen),
         reverse_kl_floor=(k - 1) / (2 * n), **values,
     )  # fmt: skip
-
-
-class Counts(NamedTuple):
-    """What `mode_counts` finds: `[..., mode]`, and the sums that give the spread, `[...]`."""
-
-    high_quality: Tensor
-    nearest: Tensor
-    scatter: Tensor
-    """Sum of squared standardised distances of high-quality samples to their own mode's mean."""
-    freedom: Tensor
-    """Degrees of freedom of `scatter`: samples less one for each mode that has any."""
 
 
 class Nearest(NamedTuple):
@@ -185,6 +174,8 @@ class Nearest(NamedTuple):
     place: Tensor
     """Standardised offset from it."""
     finite: Tensor
+    nearest: Tensor
+    """Finite samples nearest to each mode, `[..., mode]`."""
 
 
 def nearest_modes(samples: Tensor, distribution: Mixture) -> Nearest:
@@ -197,30 +188,49 @@ def nearest_modes(samples: Tensor, distribution: Mixture) -> Nearest:
     else:
         free = std > 0  # a dimension without spread must be met exactly
         z = torch.where(free, gap / torch.where(free, std, 1.0), torch.where(gap == 0, 0.0, math.inf))
-    distance = z.square().sum(-1)
+    one = samples.new_ones(samples.shape[-1])  # a product with ones, since torch sums over a short last axis slowly
+    distance = z.square() @ one
     # infinitely many standard deviations from every mode: the nearest is then the one at the least length
-    length = torch.where(torch.isinf(distance).all(-1, keepdim=True), gap.square().sum(-1), distance)
+    length = torch.where(torch.isinf(distance.min(-1, keepdim=True).values), gap.square() @ one, distance)
     mode = torch.where(torch.isnan(length), math.inf, length).argmin(-1, keepdim=True)
+    here = (mode == torch.arange(len(modes), device=samples.device)).to(samples.dtype)
+    finite = torch.isfinite(samples).all(-1)
     return Nearest(
         mode=mode.squeeze(-1),
-        here=(mode == torch.arange(len(modes), device=samples.device)).to(samples.dtype),
+        here=here,
         distance2=distance.gather(-1, mode).squeeze(-1),
         place=z.gather(-2, mode[..., None].expand(*mode.shape, z.shape[-1])).squeeze(-2),
-        finite=torch.isfinite(samples).all(-1),
+        finite=finite,
+        nearest=_per_mode(finite, here),
     )
 
 
-def mode_counts(samples: Nearest, distribution: Mixture, rule: Rule) -> Counts:
-    """Return samples per mode under a rule."""
-    radius2 = rule.radius(dimensions(distribution)) ** 2
-    close = samples.distance2 < radius2 if rule.strict else samples.distance2 <= radius2
-    good = samples.finite & close
-    own = torch.where(good[..., None], samples.place, 0.0)
-    count, nearest = (_per_mode(mask, samples.here) for mask in (good, samples.finite))
-    mean = samples.here.transpose(-1, -2) @ own / count.clamp(min=1)[..., None]
-    scatter = (own.square().sum((-1, -2)) - (count * mean.square().sum(-1)).sum(-1)).clamp(min=0)
-    freedom = (count - 1).clamp(min=0).sum(-1) * dimensions(distribution)
-    return Counts(count, nearest, scatter, freedom)
+def high_quality(lying: Nearest, distribution: Mixture, rule: Rule) -> Tensor:
+    """Return which samples are of high quality under a rule, `[..., n]`."""
+    radius2 = _radius(rule, distribution.dimensions) ** 2
+    close = lying.distance2 < radius2 if rule.strict else lying.distance2 <= radius2
+    return lying.finite & close
+
+
+def covered(lying: Nearest, histogram: Tensor, n: int, distribution: Mixture, rule: Rule) -> Tensor:
+    """Return which modes have enough of n samples, of which `histogram [..., mode]` are of high quality."""
+    counted = lying.nearest if rule.counts_nearest else histogram
+    return counted >= rule.minimum(n, distribution.weights.to(counted))
+
+
+def coverage_alone(lying: Nearest, n: int, distribution: Mixture, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Return the number of modes covered, and the share of high-quality samples."""
+    histogram = _per_mode(high_quality(lying, distribution, rule), lying.here)
+    return covered(lying, histogram, n, distribution, rule).sum(-1), histogram.sum(-1) / n
+
+
+def _spread(lying: Nearest, good: Tensor, histogram: Tensor, distribution: Mixture, rule: Rule) -> Tensor:
+    """Return the std of high-quality samples about their own mode's mean, over that of a perfect sampler."""
+    own = torch.where(good[..., None], lying.place, 0.0)
+    mean = lying.here.transpose(-1, -2) @ own / histogram.clamp(min=1)[..., None]
+    scatter = (own.square().sum((-1, -2)) - (histogram * mean.square().sum(-1)).sum(-1)).clamp(min=0)
+    freedom = (histogram - 1).clamp(min=0).sum(-1) * distribution.dimensions  # samples less one for each mode that has any
+    return (scatter / freedom / _kept_variance(rule, distribution.dimensions)).sqrt()
 
 
 def _per_mode(mask: Tensor, here: Tensor) -> Tensor:
@@ -228,24 +238,24 @@ def _per_mode(mask: Tensor, here: Tensor) -> Tensor:
     return (mask.to(here.dtype)[..., None, :] @ here).squeeze(-2)
 
 
-def summary(counts: Counts, n: int, distribution: Mixture, rule: Rule) -> dict[str, Tensor]:
-    """Return what the counts say under a rule: tensors `[...]`, and `[..., mode]` for the histograms."""
-    weights = distribution.weights.to(counts.nearest)
-    counted = counts.nearest if rule.counts_nearest else counts.high_quality
-    covered = counted >= rule.minimum(n, weights)
-    top = ceiling(distribution, rule)
-    off = n - counts.high_quality.sum(-1, keepdim=True)
+def summary(lying: Nearest, n: int, distribution: Mixture, rule: Rule) -> dict[str, Tensor]:
+    """Return what n samples say under a rule: tensors `[...]`, and `[..., mode]` for the histograms."""
+    good = high_quality(lying, distribution, rule)
+    histogram = _per_mode(good, lying.here)
+    enough = covered(lying, histogram, n, distribution, rule)
+    weights, top = distribution.weights.to(histogram), ceiling(distribution, rule)
+    off = n - histogram.sum(-1, keepdim=True)
     target = torch.cat([top * weights, weights.new_tensor([1 - top])])
     return {
-        "covered": covered,
-        "modes_covered": covered.sum(-1),
-        "high_quality_share": counts.high_quality.sum(-1) / n,
-        "histogram": counts.high_quality,
-        "nearest": counts.nearest,
-        "reverse_kl": kl(counts.high_quality, weights),
-        "js": js(counts.nearest, weights),
-        "kl_off_mode": kl(torch.cat([counts.high_quality, off], -1), target),
-        "spread": (counts.scatter / counts.freedom / _kept_variance(distribution, rule)).sqrt(),
+        "covered": enough,
+        "modes_covered": enough.sum(-1),
+        "high_quality_share": histogram.sum(-1) / n,
+        "histogram": histogram,
+        "nearest": lying.nearest,
+        "reverse_kl": kl(histogram, weights),
+        "js": js(lying.nearest, weights),
+        "kl_off_mode": kl(torch.cat([histogram, off], -1), target),
+        "spread": _spread(lying, good, histogram, distribution, rule),
     }
 
 
@@ -268,24 +278,27 @@ def js(counts: Tensor, target: Tensor) -> Tensor:
     return 0.5 * kl(counts, middle) + 0.5 * (torch.special.xlogy(target, target) - torch.special.xlogy(target, middle)).sum(-1)
 
 
-def dimensions(distribution: Mixture) -> int:
-    """Return the number of dimensions in which the modes have any spread (at least 1)."""
-    return max(1, int((distribution.std > 0).any(0).sum()))
-
-
 def ceiling(distribution: Mixture, rule: Rule) -> float:
     """Return the share of high-quality samples of a perfect sampler; 1 for point masses."""
-    if not bool((distribution.std > 0).any()):
-        return 1.0
-    d = dimensions(distribution)
+    return _mass(rule, distribution.dimensions) if bool((distribution.std > 0).any()) else 1.0
+
+
+@cache
+def _radius(rule: Rule, d: int) -> float:
+    return rule.radius(d)
+
+
+@cache
+def _mass(rule: Rule, d: int) -> float:
     return float(scipy_stats.chi.cdf(rule.radius(d), d))
 
 
-def _kept_variance(distribution: Mixture, rule: Rule) -> float:
+@cache
+def _kept_variance(rule: Rule, d: int) -> float:
     """Return the variance per dimension of a unit Gaussian within the rule's radius (Tallis 1963).
 
     It is the ratio of the chi-square masses of d + 2 and d within the squared radius; the series has it where both are 0 in
     float64, as within 3 std in 700 dimensions.
     """
-    half, x = dimensions(distribution) / 2, rule.radius(dimensions(distribution)) ** 2 / 2
+    half, x = d / 2, rule.radius(d) ** 2 / 2
     return float(x / (half + 1) * hyp1f1(1, half + 2, x) / hyp1f1(1, half + 1, x))

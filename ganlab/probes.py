@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad, grad_and_value
+from torch.func import grad_and_value, vjp
 
 from ganlab.data.mixtures import Mixture
 from ganlab.game import Batch, Game, Shown, State
-from ganlab.metrics import RULES, mode_counts, nearest_modes, summary
+from ganlab.metrics import RULES, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
 from ganlab.registry import Registry
@@ -26,6 +26,7 @@ Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
 """By name and labels, a tensor with one number per label."""
 
 PROBES: Registry[Callable[[View], Reading]] = Registry("probe")
+"""Facts: `reads`, "players" for their play on a batch or "samples" for the evaluation samples; `needs`, what data must know."""
 
 DUE = 20
 """High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
@@ -47,15 +48,28 @@ class View:
     state: State
     batch: Batch
     """One update's draws, of the training batch size."""
-    fake: Tensor
-    """Generated samples `[n, *shape]`, from the evaluation latents."""
+    latent: Tensor
+    """Latents of the evaluation samples, `[n, latent + categories]`."""
     numbers: Numbers
     data: Any
 
     @cached_property
+    def fake(self) -> Tensor:
+        """Generated samples `[n, *shape]` from the evaluation latents; by the generator's running mean, if it has one."""
+        generator = self.state.generator
+        return self.game.generate(generator.kept.get("average", generator.parameters), self.latent)
+
+    @cached_property
+    def generation(self) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
+        """Samples from the batch's latents, and what pulls a gradient at them back to the generator's parameters."""
+        theta = self.state.generator.parameters
+        sample, back = vjp(lambda theta: self.game.generate(theta, self.batch.latent), theta)[:2]
+        return sample, back
+
+    @property
     def sample(self) -> Tensor:
         """Generated samples from the batch's latents, `[batch, *shape]`."""
-        return self.game.generate(self.state.generator.parameters, self.batch.latent)
+        return self.generation[0]
 
     @cached_property
     def shown(self) -> Shown:
@@ -64,28 +78,33 @@ class View:
         return self.game.show(psi, theta, self.sample, self.batch, self.numbers, kept)
 
     @cached_property
+    def pull(self) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Gradient of the generator's loss at its samples, and by its parameters where they matter otherwise; and the loss."""
+        (theta, _, kept), (psi, *_) = self.state
+        loss = grad_and_value(self.game.loss_at_fakes, argnums=(0, 1))
+        return loss(self.sample, theta, psi, self.batch, self.numbers, kept)
+
+    @cached_property
     def moves(self) -> Mapping[str, tuple[Tensor, Tensor]]:
         """Gradient and loss of each player, as its optimiser would see them."""
-        (theta, _, kept), (psi, _, kept_by_discriminator) = self.state
-        return {
-            "generator": grad_and_value(self.game.generator_loss)(theta, psi, self.batch, self.numbers, kept),
-            "discriminator": grad_and_value(self.game.discriminator_loss)(
-                psi, theta, self.batch, self.numbers, kept_by_discriminator
-            ),
-        }
+        (theta, *_), (psi, _, kept) = self.state
+        (at_sample, otherwise), g_loss = self.pull
+        through_sample = self.generation[1](at_sample)[0]
+        discriminator = grad_and_value(self.game.discriminator_loss)(psi, theta, self.batch, self.numbers, kept)
+        return {"generator": (through_sample + otherwise, g_loss), "discriminator": discriminator}
 
 
 def _one(**values: Tensor) -> Reading:
     return {(name, WHOLE): value[None] for name, value in values.items()}
 
 
-@PROBES.register(source="each player's own objective, penalties included")
+@PROBES.register(source="each player's own objective, penalties included", reads="players")
 def losses(view: View) -> Reading:
     """Both players' losses."""
     return _one(**{f"{player}_loss": loss for player, (_, loss) in view.moves.items()})
 
 
-@PROBES.register(source="separation: Mann and Whitney 1947")
+@PROBES.register(source="separation: Mann and Whitney 1947", reads="players")
 def logits(view: View) -> Reading:
     """Mean and spread of the logits, accuracy, and the chance that a real logit exceeds a fake one."""
     real, fake = view.shown.logits(view.shown.real), view.shown.logits(view.shown.fake)
@@ -108,7 +127,7 @@ def _side(margin: Tensor) -> Tensor:
     return torch.where(margin.isnan(), margin, 0.5 + 0.5 * torch.sign(margin))  # torch's sign of NaN is 0
 
 
-@PROBES.register(source="Euclidean norm of the gradient each optimiser would see")
+@PROBES.register(source="Euclidean norm of the gradient each optimiser would see", reads="players")
 def gradients(view: View) -> Reading:
     """Gradient norm of each player's parameters, in all and per layer."""
     reading: dict[tuple[str, tuple[str, ...]], Tensor] = {}
@@ -120,18 +139,18 @@ def gradients(view: View) -> Reading:
     return reading
 
 
-@PROBES.register(source="Arjovsky and Bottou 2017, section 2: the signal before it reaches the generator's weights")
+@PROBES.register(
+    source="Arjovsky and Bottou 2017, section 2: the signal before it reaches the generator's weights", reads="players"
+)
 def signal(view: View) -> Reading:
     """Length of the gradient of the generator's loss at a fake sample: mean over samples, and the median."""
-    (theta, _, kept), (psi, *_) = view.state
-    fake = view.sample
-    pull = grad(view.game.loss_at_fakes)(fake, theta, psi, view.batch, view.numbers, kept)
-    pull = pull * (len(fake) // view.game.packing)  # the loss is a mean over what the discriminator is shown
+    (pull, _), _ = view.pull
+    pull = pull * (len(pull) // view.game.packing)  # the loss is a mean over what the discriminator is shown
     length = pull.flatten(1).norm(dim=1)
     return _one(signal_at_fakes=length.mean(), signal_at_fakes_median=length.median())
 
 
-@PROBES.register(source="see `ganlab list rules`", needs="modes")
+@PROBES.register(source="see `ganlab list rules`", reads="samples", needs="modes")
 def modes(view: View) -> Reading:
     """Modes covered and high-quality share under each rule; histogram, divergences and spread under the default one.
 
@@ -142,33 +161,31 @@ def modes(view: View) -> Reading:
     data: Mixture = view.data
     n, rules = len(view.fake), tuple(RULES)
     lying = nearest_modes(view.fake, data)
-    by_rule = {name: summary(mode_counts(lying, data, RULES[name]), n, data, RULES[name]) for name in rules}
-    default = by_rule["default"]
+    default = summary(lying, n, data, RULES["default"])
+    n_covered, share = zip(*(coverage_alone(lying, n, data, RULES[name]) for name in rules), strict=True)
     places = tuple(str(k) for k in range(len(data.modes)))
     enough = default["histogram"].sum() * data.weights.min().to(view.fake) >= DUE
     judged = torch.where(enough, default["histogram"], default["nearest"])
     centre = view.fake.mean(0)
-    data_mean = data.weights @ data.modes
-    variance = (data.weights @ (data.std.square() + (data.modes - data_mean).square())).sum()
     reading = {
-        ("modes_covered", rules): torch.stack([by_rule[name]["modes_covered"].to(view.fake) for name in rules]),
-        ("high_quality_share", rules): torch.stack([by_rule[name]["high_quality_share"] for name in rules]),
+        ("modes_covered", rules): torch.stack(n_covered).to(view.fake),
+        ("high_quality_share", rules): torch.stack(share),
         ("mode_count", places): judged,
         ("mode_due", places): judged.sum() * data.weights.to(judged),
         **_one(
             reverse_kl=default["reverse_kl"], js=default["js"], kl_off_mode=default["kl_off_mode"],
             spread_within_modes=default["spread"],
-            spread_overall=((view.fake - centre).square().sum(1).mean() / variance.to(view.fake)).sqrt(),
+            spread_overall=((view.fake - centre).square().sum(1).mean() / data.variance).sqrt(),
         ),
     }  # fmt: skip
     finite = torch.isfinite(view.fake).all()
     return {key: torch.where(finite, value, torch.nan) for key, value in reading.items()}
 
 
-def applicable(data: Any) -> list[Callable[[View], Reading]]:
-    """Return the probes that this data distribution allows."""
-    needs = [(entry.thing, entry.facts.get("needs")) for entry in PROBES.entries()]
-    return [probe for probe, need in needs if need is None or has_modes(data)]
+def applicable(data: Any, reads: str) -> list[Callable[[View], Reading]]:
+    """Return the probes that this data distribution allows, of those that read the "players" or the evaluation "samples"."""
+    chosen = [entry for entry in PROBES.entries() if entry.facts["reads"] == reads]
+    return [entry.thing for entry in chosen if entry.facts.get("needs") is None or has_modes(data)]
 
 
 def has_modes(data: Any) -> bool:

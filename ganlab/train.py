@@ -75,7 +75,7 @@ def run(
     steps
         Generator updates; None takes those of the recipe, or 3000.
     every
-        Steps between two looks of the probes; None looks about 30 times.
+        Steps between two looks of the probes; None looks about 25 times.
     device, dtype, engine
         Where, in which precision, and whether members are mapped ("vmap") or trained one by one ("loop").
     compiled
@@ -171,7 +171,9 @@ def train(
         partial(step, game), numbers,
         engine=engine, precision=precision, device=device, n_updates=n_updates, compiled=compiled,
     )  # fmt: skip
-    look = MAPS[engine](partial(_look, game, data))
+    look_at_players = MAPS[engine](partial(_look_at_players, game, data))
+    # on a CPU a member's evaluation samples alone stay in its cache
+    look_at_samples = MAPS[engine if device.startswith("cuda") else "loop"](partial(_look_at_samples, game, data))
     watched = set(range(0, experiment.steps, experiment.every)) | {experiment.steps} if watch else set()
     kept = _spread(sorted(watched), MOMENTS)
     readings: list[tuple[int, Any]] = []
@@ -180,8 +182,8 @@ def train(
 
     def record(now: int) -> None:
         if now in watched:
-            reading, fake = look(state, looks, numbers)
-            readings.append((now, reading))
+            reading, fake = look_at_samples(state, looks, numbers)
+            readings.append((now, look_at_players(state, looks, numbers) | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
 
@@ -278,15 +280,24 @@ def _evaluation(
     return stacked
 
 
-def _look(game: Game, data: Any, state: State, looks: tuple[Batch, Tensor], numbers: Numbers) -> tuple[Any, Tensor]:
-    """Return all readings of one member, in the order of their names, and its samples."""
-    batch, latent = looks
-    fake = game.generate(state.generator.kept.get("average", state.generator.parameters), latent)
-    view = probes.View(game, state, batch, fake, numbers, data)
+def _look_at_players(game: Game, data: Any, state: State, looks: tuple[Batch, Tensor], numbers: Numbers) -> Any:
+    """Return the readings of one member's play, in the order of their names."""
+    return _readings(probes.View(game, state, *looks, numbers, data), "players")
+
+
+def _look_at_samples(
+    game: Game, data: Any, state: State, looks: tuple[Batch, Tensor], numbers: Numbers
+) -> tuple[Any, Tensor]:  # fmt: skip
+    """Return the readings of one member's evaluation samples, and the samples."""
+    view = probes.View(game, state, *looks, numbers, data)
+    return _readings(view, "samples"), view.fake
+
+
+def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:
     readings: dict[Any, Tensor] = {}
-    for probe in probes.applicable(data):
+    for probe in probes.applicable(view.data, reads):
         readings |= probe(view)
-    return readings, fake
+    return readings
 
 
 def _spread(moments: Sequence[int], n: int) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def run_of(
         row: dict[tuple[str, tuple[str, ...]], list[np.ndarray]] = {}
         for seed in range(n_seeds):
             fake = sampler(n, step, rng.stream(1000 * seed + step, "evaluation"))
-            view = probes.View(None, None, None, fake, {}, ring)
+            view = SimpleNamespace(fake=fake, data=ring)
             for key, value in probes.modes(view).items():
                 row.setdefault(key, []).append(value.double().numpy())
         for key, members in row.items():

@@ -16,6 +16,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -292,14 +293,13 @@ def views(game: Game, n_members: int = 3, spread: float = 2.0, n: int = 9) -> li
             torch.rand(game.noise_shape(n, (2,)), generator=generator, dtype=F64),
             torch.randn(2, n, 2, generator=generator, dtype=F64) if game.perturbed else (),
         )
-        fake = game.generate(state.generator.parameters, latent[n:])
         numbers = {name: torch.tensor(w, dtype=F64) for name, w in {"noise_steps": 0.0, **game.penalties}.items()}
-        made.append(View(game, state, batch, fake, numbers, ring))
+        made.append(View(game, state, batch, latent[n:], numbers, ring))
     return made
 
 
 def stacked(views_: list[View]) -> tuple:
-    parts = [(v.state, v.batch, v.fake, v.numbers) for v in views_]
+    parts = [(v.state, v.batch, v.latent, v.numbers) for v in views_]
     return tree_map(lambda *leaves: torch.stack(leaves), *parts)
 
 
@@ -323,8 +323,8 @@ def test_probe_reads_the_same_from_mapped_parameters_and_from_ordinary_modules(
     """1e-9: float64, and norms of sums taken in another order."""
     game = small_game(objective, **parts)
     seen = views(game)
-    assert PROBES[name] in applicable(seen[0].data)
-    mapped = vmap(lambda s, b, f, n: dict(PROBES[name](View(game, s, b, f, n, seen[0].data))))(*stacked(seen))
+    assert PROBES[name] in applicable(seen[0].data, PROBES.entry(name).facts["reads"])
+    mapped = vmap(lambda s, b, z, n: dict(PROBES[name](View(game, s, b, z, n, seen[0].data))))(*stacked(seen))
     for m, view in enumerate(seen):
         plain = copy.copy(game)
         modules = [net.to_module(p.parameters) for net, p in zip(game.nets, view.state, strict=True)]
@@ -369,7 +369,7 @@ class Plain:
 @pytest.mark.parametrize("name", PROBES)
 def test_probe_changes_neither_parameters_nor_draws_nor_global_random_states(name: str) -> None:
     view = views(small_game("wasserstein", gradient_penalty=0.5), 1)[0]
-    leaves = torch.utils._pytree.tree_leaves((view.state, view.batch, view.fake, view.numbers, view.data.modes))
+    leaves = torch.utils._pytree.tree_leaves((view.state, view.batch, view.latent, view.numbers, view.data.modes))
     copies = [leaf.clone() for leaf in leaves]
     states = torch.random.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     for value in PROBES[name](view).values():
@@ -398,7 +398,7 @@ def test_readings_of_losses_logits_gradients_and_signal_agree_with_backward_thro
     game = small_game(objective, **GAMES[objective])
     view = views(game, 1)[0]
     got = {}
-    for probe in applicable(view.data):
+    for probe in applicable(view.data, "players"):
         got |= {name: value for (name, _), value in probe(view).items()}
     g, d = (net.to_module(p.parameters) for net, p in zip(game.nets, view.state, strict=True))
     real, latent, noise, _ = view.batch
@@ -446,7 +446,7 @@ def test_a_flat_discriminator_reads_exact_zeros_not_gaps() -> None:
     view = views(small_game("wasserstein"), 1)[0]
     flat = view.state._replace(discriminator=view.state.discriminator._replace(parameters=torch.zeros(29, dtype=F64)))
     got = {}
-    for probe in applicable(view.data):
+    for probe in applicable(view.data, "players"):
         got |= {name: value for (name, _), value in probe(replace(view, state=flat)).items()}
     for name in ("generator_gradient", "signal_at_fakes", "signal_at_fakes_median"):
         assert float(got[name]) == 0.0
@@ -457,7 +457,7 @@ def test_readings_of_modes_are_those_of_mode_coverage() -> None:
     view = views(small_game(), 1)[0]
     ring = view.data
     fake = torch.cat([view.fake, ring.sample(100, rng.stream(0, "data")).double()])
-    got = PROBES["modes"](replace(view, fake=fake))
+    got = PROBES["modes"](SimpleNamespace(fake=fake, data=ring))
     rules = tuple(RULES)
     for i, rule in enumerate(rules):
         wanted = mode_coverage(fake, ring, rule)
@@ -474,7 +474,7 @@ def test_readings_pass_non_finite_parameters_on() -> None:
     broken[-1] = math.nan
     state = view.state._replace(generator=view.state.generator._replace(parameters=broken))
     got = {}
-    for probe in applicable(view.data):
+    for probe in applicable(view.data, "players"):
         got |= {name: value for (name, _), value in probe(replace(view, state=state)).items()}
     for name in ("generator_loss", "generator_gradient", "separation", "fake_logit_mean", "discriminator_accuracy"):
         assert got[name].isnan().all(), name

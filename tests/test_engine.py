@@ -9,6 +9,7 @@ from scipy.stats import fisher_exact
 from torch import nn
 from torch.func import grad
 
+from ganlab import reference
 from ganlab.diagnoses import diagnose
 from ganlab.engine import PRECISIONS, WORTH_COMPILING, Advance, Products, decide
 from ganlab.experiment import Experiment
@@ -252,3 +253,26 @@ def test_on_a_gpu_the_captured_step_equals_the_mapped_one(variant: str) -> None:
 def test_a_gpu_gives_a_seed_the_same_draws_in_any_crowd() -> None:
     alone, crowd = (final(planned("nsgan", device="cuda", seeds=seeds))[0] for seeds in ([3], [0, 3, 9]))
     np.testing.assert_allclose(alone[0], crowd[1], rtol=1e-9)
+
+
+@cuda
+@pytest.mark.parametrize("variant", ["nsgan", "wgan_gp", "unrolled5"])
+def test_on_a_gpu_the_captured_step_equals_the_plain_loop(variant: str) -> None:
+    made = planned(variant, device="cuda", seeds=[3], steps=11)  # one launch of several steps, and single ones
+    game, data = build(made)
+    settings = {"batch": made.settings["batch"], "numbers": made.members()[0].numbers, "device": "cuda"}
+    plain = reference.train(game, data, seed=3, steps=11, dtype=torch.float64, **settings)
+    for found, net in zip(final(made)[:2], (plain.generator, plain.discriminator), strict=True):
+        wanted = torch.cat([p.detach().flatten() for p in net.parameters()]).cpu().numpy()
+        np.testing.assert_allclose(found[0], wanted, rtol=1e-8, atol=1e-10)
+
+
+@cuda
+def test_a_watched_run_on_a_gpu_has_verdicts_and_dates_its_faults() -> None:
+    settings = {"optimizer": "sgd", "lr": [1e-3, 1e12], "lr_discriminator": 1e-3, "steps": 70, "every": 35, "device": "cuda"}
+    made = planned("lsgan", **settings)
+    run = train(*build(made), made)
+    assert run.environment["compiled"], run.environment["compiled_because"]
+    assert sorted(run.outcome["status"]) == ["diverged", "diverged", "finished", "finished"]
+    assert run.outcome["step"].dropna().max() < 35
+    assert diagnose(run)["mode_collapse"].n == 4

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -79,6 +80,17 @@ class Mixture:
     def scale(self) -> Tensor:
         """Standard deviation of each mode and dimension, `[k, d]`."""
         return self.std
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Number of dimensions in which the modes have any spread (at least 1)."""
+        return max(1, int((self.std > 0).any(0).sum()))
+
+    @cached_property
+    def variance(self) -> float:
+        """Variance about the mean of the whole distribution, summed over dimensions."""
+        apart = self.modes - self.weights @ self.modes
+        return float((self.weights @ (self.std.square() + apart.square())).sum())
 
     @property
     def separation(self) -> float:

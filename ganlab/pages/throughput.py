@@ -181,13 +181,15 @@ def _ratio_figures(table: pd.DataFrame, groups: Sequence[str], colours: plots.Co
         if len(frame) < 2:
             continue
         said = "; ".join(f"{r.name} {r.value:.2f}" for r in frame.itertuples(index=False) if r.value != 1)
+        base = name_of(table[table["group"] == group]["base"].iloc[0])
+        base = "the plain loop" if "plain loop" in base else f"the same {base}"
         figures.append(
             Figure(
-                f"How many times as fast as the plain loop, {group}?",
-                partial(_bars, frame, colours, "times the plain loop of the same work"),
+                f"How many times as fast as {base}, {group}?",
+                partial(_bars, frame, colours, f"times {base} on the same work"),
                 frame,
-                f"Ratios to the plain loop with 95 % intervals, {group}: {said}.",
-                f"Median of {int(table['n'].min())} rounds with its 95 % interval; dotted: the plain loop of the same work.",
+                f"Ratios to {base} with 95 % intervals, {group}: {said}.",
+                f"Median of {int(table['n'].min())} rounds with its 95 % interval; dotted: {base} on the same work.",
             )
         )
     return figures
