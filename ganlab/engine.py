@@ -163,6 +163,30 @@ def decide(engine: str, device: str, n_updates: int, wish: bool | None) -> tuple
     return True, f"{n_updates:,} updates in all"
 
 
+def beside(device: str) -> Callable[[Callable[[], Any]], Any]:
+    """Return what calls a function that makes tensors on a device beside what that does: on a GPU, on a stream of its own.
+
+    A stream takes a thousand launches before it lets the next one wait, and the draws of hundreds of members are more: behind
+    a stretch of steps most of them would begin when it ends. They go one stretch ahead and no further, for their memory.
+    """
+    if not device.startswith("cuda"):
+        return lambda function: function()
+    aside, here = torch.cuda.Stream(device), torch.cuda.current_stream(device)
+    reached = [here.record_event()]  # by the stretch before the last
+
+    def call(function: Callable[[], Any]) -> Any:
+        aside.wait_event(reached.pop())
+        reached.append(here.record_event())
+        with torch.cuda.stream(aside):
+            made = function()
+        here.wait_stream(aside)
+        for leaf in tree_leaves(made):
+            leaf.record_stream(here)
+        return made
+
+    return call
+
+
 class Groups:
     """A compiled stretch `(state, draws, first, last) -> (state, losses)`: each group of members through all steps of it.
 

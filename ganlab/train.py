@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_map
 
 from ganlab import __version__, probes, rng, trace
 from ganlab import data as distributions
-from ganlab.engine import MAPS, Advance, stack
+from ganlab.engine import MAPS, Advance, beside, stack
 from ganlab.experiment import MOMENTS, Experiment, Member, Run, outcome
 from ganlab.game import UPDATES, Batch, Game, State, StepLosses, initial, step
 from ganlab.objectives import OBJECTIVES
@@ -188,8 +188,10 @@ def train(
                 samples.append(fake[:, :SHOWN].float().cpu())
 
     # train in blocks: draw, step, look; where something is looked at, find what is no longer finite
+    aside = beside(device)
+
     def drawn(streams: Streams) -> Batch:
-        batch: Batch = tree_map(place, stack([draw(game, data, s, batch_size) for s in streams]))
+        batch: Batch = aside(lambda: tree_map(place, stack([draw(game, data, s, batch_size) for s in streams])))
         return batch
 
     draws: Batch | None = None
