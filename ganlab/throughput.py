@@ -135,6 +135,17 @@ def _ratio(rate: NDArray[np.float64], base: NDArray[np.float64] | None) -> Inter
 # --- numbers -------------------------------------------------------------------------------------------------------------
 
 
+def times(ratio: float) -> str:
+    """Return a ratio as people read it: two digits after the point, none from a hundred on.
+
+    Example
+    -------
+    >>> times(3.746), times(621.15)
+    ('3.75', '621')
+    """
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2f}"
+
+
 def typical(values: ArrayLike, level: float = 0.95) -> Interval:
     """Return the median with the interval between two order statistics, which assumes nothing about how timings scatter.
 

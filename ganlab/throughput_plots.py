@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from ganlab.plots import Colours, Draw
-from ganlab.throughput import knee, power_law
+from ganlab.throughput import knee, power_law, times
 
 BAR = 0.34
 """Height of a bar's row, in inches."""
@@ -38,14 +38,14 @@ def frame_ratios(table: pd.DataFrame, group: str, quantity: str = "ratio") -> pd
 
 def draw_ratios(frame: pd.DataFrame, ax: Axes, *, colours: Colours, label: str, percent: bool = False) -> Axes:
     """A bar a candidate from 0, its interval on top, its number beside it; dotted, what it is compared with."""
-    scale, digits = (100.0, 0) if percent else (1.0, 2)
+    scale, number = (100.0, "{:.0f}".format) if percent else (1.0, times)
     ink = plt.rcParams["text.color"]
     places = range(len(frame))
     ax.barh(places, scale * frame["value"], color=[colours[s] for s in frame["series"]], height=0.66, alpha=0.8)
     ends = frame[["value", "high"]].max(axis=1)
     for place, row, end in zip(places, frame.to_dict("records"), ends, strict=True):
         ax.plot([scale * row["low"], scale * row["high"]], [place, place], color=ink, linewidth=1.6)
-        ax.annotate(f"{scale * row['value']:.{digits}f}", (scale * end, place), (4, 0), textcoords="offset points", va="center")
+        ax.annotate(number(scale * row["value"]), (scale * end, place), (4, 0), textcoords="offset points", va="center")
     ax.axvline(scale, color=ink, linestyle=":", linewidth=1)
     ax.set_yticks(places, list(frame["name"]))
     ax.set_ylim(len(frame) - 0.5, -0.5)

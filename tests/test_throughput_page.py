@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def test_few_rounds_have_numbers_without_intervals() -> None:
     page = throughput_page([run_of(wobble=(1.0, 1.1))])
     rows = {row[0].text: row for row in titled(page, "Rates on").cells()}
     assert (rows["mapped"][1].text, rows["mapped"][1].note) == ("840", "")
-    assert "inf" not in render([page], "")
+    assert "inf" not in re.sub('base64,[^"]*', "", render([page], ""))  # an encoded picture may have these letters
 
 
 def test_a_measurement_in_which_all_failed_has_a_page() -> None:

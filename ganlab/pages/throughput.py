@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from ganlab import plots, stats, throughput, throughput_plots
 from ganlab.experiment import Run
 from ganlab.pages.page import Block, Cell, Figure, Page, Section, Table, Text
+from ganlab.throughput import times
 from ganlab.throughput_plots import name_of
 
 OTHERS = ("matrix products", "another library")
@@ -86,11 +87,11 @@ def _unit(unit: str) -> str:
 
 
 def _said(interval: stats.Interval) -> str:
-    text = f"{interval.estimate:.2f}"
-    return f"{text} [{interval.low:.2f}, {interval.high:.2f}]" if math.isfinite(interval.low) else text
+    low, text, high = (times(x) for x in (interval.low, interval.estimate, interval.high))
+    return f"{text} [{low}, {high}]" if math.isfinite(interval.low) else text
 
 
-def _interval(row: Row, name: str, number: Callable[[float], str] = "{:.2f}".format) -> str:
+def _interval(row: Row, name: str, number: Callable[[float], str] = times) -> str:
     """Return a number with its interval, or "" where there is none."""
     if row[name] != row[name]:
         return ""
@@ -111,7 +112,7 @@ def _verdict(table: pd.DataFrame, group: str, colours: plots.Colours) -> Table:
             [
                 Cell(name_of(row["label"]), swatch=colours[row["series"]]),
                 _cell(row, "rate", "{:,.0f}".format),
-                _cell(row, "ratio", "{:.2f}".format),
+                _cell(row, "ratio", times),
                 _cell(row, "share", "{:.0%}".format),
                 f"{flops / 1e9:,.0f}" if flops == flops else "",
             ]
@@ -180,7 +181,7 @@ def _ratio_figures(table: pd.DataFrame, groups: Sequence[str], colours: plots.Co
         frame = throughput_plots.frame_ratios(table[table["axis"] == ""], group)
         if len(frame) < 2:
             continue
-        said = "; ".join(f"{r.name} {r.value:.2f}" for r in frame.itertuples(index=False) if r.value != 1)
+        said = "; ".join(f"{r['name']} {times(r['value'])}" for r in frame.to_dict("records") if r["value"] != 1)
         base = name_of(table[table["group"] == group]["base"].iloc[0])
         base = "the plain loop" if "plain loop" in base else f"the same {base}"
         figures.append(
@@ -304,7 +305,7 @@ def _ratio_rows(frame: pd.DataFrame) -> list[list[Cell | str]]:
     rows: list[list[Cell | str]] = []
     for row in frame.to_dict("records"):
         answer = "faster" if row["low"] > 1 else "slower" if row["high"] < 1 else "no difference is shown"
-        ratio = Cell(f"{row['ratio']:.2f}", note=f"[{row['low']:.2f}, {row['high']:.2f}]")
+        ratio = Cell(times(row["ratio"]), note=f"[{times(row['low'])}, {times(row['high'])}]")
         rows.append([row["label"], _rate(row["then"]), _rate(row["now"]), ratio, answer])
     return rows
 
