@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import rng, supervised, train
+from ganlab import probes, rng, supervised, train
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
 from ganlab.planning import build, distribution
@@ -164,13 +164,14 @@ def _gan(experiment: Experiment) -> Need:
     streams = {purpose: rng.stream(member.seed, purpose) for purpose in rng.PURPOSES}
     draws = train.draw(game, data, streams, n_batch)
     batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
-    latent = seen.latent[torch.zeros(n_evaluation, dtype=torch.long)]
+    evaluated = torch.zeros(n_evaluation, dtype=torch.long)
+    looks = train.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
-    look = _peak(lambda: train._look_at_players(game, data, state, (seen, latent), numbers)) * batches
-    alone = _peak(lambda: train._look_at_samples(game, data, state, (seen, latent), numbers)) * evaluations
+    look = _peak(lambda: train._look_at_players(game, data, state, looks, numbers)) * batches
+    alone = _peak(lambda: train._look_at_samples(game, data, state, looks, numbers)) * evaluations
     together = s.get("device", "cpu") != "cpu"  # members' evaluation samples
-    block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(latent) * evaluations
+    block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(looks.latent) * evaluations + _bytes(looks.real)
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)
     n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look, together * alone)
     return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + int(alone), int(n_bytes))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vjp
+from torch.func import grad, grad_and_value, vjp
+from torch.nn.functional import normalize
 
 from ganlab.data.mixtures import Mixture
 from ganlab.game import Batch, Game, Shown, State
@@ -31,6 +32,13 @@ PROBES: Registry[Callable[[View], Reading]] = Registry("probe")
 DUE = 20
 """High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
 perfect sampler with 20 due has fewer than a tenth of them with chance 4e-8."""
+
+DEAD = 0.01
+"""Slopes and reaches below this part of their usual size are dead: moving a sample across all of the data would change its loss
+by a hundredth of what tells real from fake."""
+
+SLICED, DIRECTIONS = 512, 16
+"""Samples and directions of sliced distances: a few tenths of a millisecond, and a tenth of the data's std is seen."""
 
 WHOLE = ("",)
 """Label of a quantity that has one part."""
@@ -52,6 +60,10 @@ class View:
     """Latents of the evaluation samples, `[n, latent + categories]`."""
     numbers: Numbers
     data: Any
+    real: Any = ()
+    """Real samples to measure against, `[n, *shape]`; the same at every look."""
+    before: Any = ()
+    """The generated samples of the look before, from the same latents; () at the first."""
 
     @cached_property
     def fake(self) -> Tensor:
@@ -76,6 +88,11 @@ class View:
         """What the discriminator is shown of the batch."""
         (theta, *_), (psi, _, kept) = self.state
         return self.game.show(psi, theta, self.sample, self.batch, self.numbers, kept)
+
+    @cached_property
+    def logits(self) -> tuple[Tensor, Tensor]:
+        """Logits of what is real and what is fake, `[pack]` each."""
+        return self.shown.logits(self.shown.real), self.shown.logits(self.shown.fake)
 
     @cached_property
     def pull(self) -> tuple[tuple[Tensor, Tensor], Tensor]:
@@ -107,7 +124,7 @@ def losses(view: View) -> Reading:
 @PROBES.register(source="separation: Mann and Whitney 1947", reads="players")
 def logits(view: View) -> Reading:
     """Mean and spread of the logits, accuracy, and the chance that a real logit exceeds a fake one."""
-    real, fake = view.shown.logits(view.shown.real), view.shown.logits(view.shown.fake)
+    real, fake = view.logits
     ladder = fake.sort().values
     below, not_above = (torch.searchsorted(ladder, real.contiguous(), side=side).to(real) for side in ("left", "right"))
     wins = (below + not_above) / (2 * len(fake))  # the share of fake logits below each real one, equal ones half
@@ -139,15 +156,85 @@ def gradients(view: View) -> Reading:
     return reading
 
 
+@PROBES.register(source="slope of the discriminator's own loss, Arjovsky and Bottou 2017, section 2", reads="players")
+def saturation(view: View) -> Reading:
+    """Share of the logits, real and fake, at which the discriminator's loss is flat."""
+
+    def loss(real: Tensor, fake: Tensor) -> Tensor:
+        return OBJECTIVES[view.game.objective](real, fake).discriminator
+
+    slopes = torch.cat(grad(loss, argnums=(0, 1))(*view.logits)) * len(view.logits[0])
+    return _one(saturated_share=_share(slopes.abs() < DEAD))
+
+
 @PROBES.register(
     source="Arjovsky and Bottou 2017, section 2: the signal before it reaches the generator's weights", reads="players"
 )
 def signal(view: View) -> Reading:
-    """Length of the gradient of the generator's loss at a fake sample: mean over samples, and the median."""
+    """Gradient of the generator's loss at fake samples: its length, and its reach.
+
+    The reach is what a sample's loss would change by along its gradient if it moved as far as real samples lie from their mean,
+    over what tells real from fake logits: the distance of their means and their spread. It has no unit, and is about 1 for a
+    critic that is linear in between.
+    """
     (pull, _), _ = view.pull
-    pull = pull * (len(pull) // view.game.packing)  # the loss is a mean over what the discriminator is shown
-    length = pull.flatten(1).norm(dim=1)
-    return _one(signal_at_fakes=length.mean(), signal_at_fakes_median=length.median())
+    length = (pull * (len(pull) // view.game.packing)).flatten(1).norm(dim=1)  # the loss is a mean over what is shown
+    real, fake = view.logits
+    apart = (real.mean() - fake.mean()).abs() + real.std() + fake.std()
+    reach = length * _scale(view.batch.real) / apart.clamp(min=torch.finfo(apart.dtype).tiny)
+    return _one(
+        signal_at_fakes=length.mean(), signal_at_fakes_median=length.median(),
+        signal_reach=reach.median(), dead_share=_share(reach < DEAD, reach),
+    )  # fmt: skip
+
+
+def _share(mask: Tensor, of: Tensor | None = None) -> Tensor:
+    """Return the share of True, NaN where a number that was compared is NaN."""
+    share = mask.double().mean()
+    return share if of is None else torch.where(of.isnan().any(), torch.nan, share)
+
+
+def _scale(real: Tensor) -> Tensor:
+    """Return the root mean square distance of real samples `[n, *shape]` from their mean."""
+    x = real.flatten(1)
+    return (x - x.mean(0)).square().sum(1).mean().sqrt()
+
+
+@PROBES.register(source="Euclidean norm", reads="players")
+def norms(view: View) -> Reading:
+    """Length of each player's parameters."""
+    generator, discriminator = view.state
+    return _one(generator_norm=generator.parameters.norm(), discriminator_norm=discriminator.parameters.norm())
+
+
+@PROBES.register(source="sliced Wasserstein distance: Rabin et al. 2012", reads="samples")
+def movement(view: View) -> Reading:
+    """How far the generated samples are from real ones, how far from where they were at the look before, and how far out.
+
+    `distance` and `motion` are sliced Wasserstein distances of `SLICED` samples, in units of the data's standard deviation
+    along a direction; two sets of real samples are 0.05 apart on average. `sample_scale` is the root mean square distance of
+    generated samples from the mean of real ones, over that of real ones.
+    """
+    fake, real = view.fake.flatten(1), view.real.flatten(1)
+    d = fake.shape[1]
+    scale = _scale(real)
+    unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
+    moved = sliced_distance(fake, view.before.flatten(1)) if len(view.before) else torch.zeros_like(scale)
+    far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
+    return _one(distance=sliced_distance(fake, real) / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
+
+
+def sliced_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean Wasserstein distance of the first `SLICED` points of `[n, d]` along a few fixed directions."""
+    n = min(len(a), len(b), SLICED)
+    directions = _directions(a.shape[1]).to(a)
+    return ((a[:n] @ directions).sort(0).values - (b[:n] @ directions).sort(0).values).abs().mean()
+
+
+@cache
+def _directions(d: int) -> Tensor:
+    """Return `DIRECTIONS` random unit vectors, `[d, direction]`, the same in every process."""
+    return normalize(torch.randn(d, DIRECTIONS, generator=torch.Generator().manual_seed(0)), dim=0)
 
 
 @PROBES.register(source="see `ganlab list rules`", reads="samples", needs="modes")

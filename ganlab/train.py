@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -180,9 +180,12 @@ def train(
     samples: list[Tensor] = []
     faults: dict[int, tuple[int, str]] = {}
 
+    fake: Any = ()
+
     def record(now: int) -> None:
+        nonlocal fake
         if now in watched:
-            reading, fake = look_at_samples(state, looks, numbers)
+            reading, fake = look_at_samples(state, looks, numbers, fake)
             readings.append((now, look_at_players(state, looks, numbers) | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
@@ -266,32 +269,41 @@ def _pairs(
     return real, latent
 
 
+class Looks(NamedTuple):
+    """What the probes look at, from the evaluation stream: the same at every look."""
+
+    batch: Batch
+    """One update's draws."""
+    latent: Tensor
+    """Latents of the evaluation samples."""
+    real: Tensor
+    """Real samples to measure them against."""
+
+
 def _evaluation(
     game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str, place: Callable[[Tensor], Tensor]
-) -> tuple[Batch, Tensor]:
-    """Return what the probes look at: one update's draws, and the latents of the evaluation samples."""
-
-    def draw(member: Member) -> tuple[Batch, Tensor]:
+) -> Looks:
+    def draw(member: Member) -> Looks:
         generator = rng.stream(member.seed, "evaluation", device)
         real, latent = _pairs(game, data, max(n, batch), generator, generator, generator)
         noise = rng.uniform(game.noise_shape(batch, data.shape), generator)
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
-        return Batch(real[:batch], latent[:batch], noise, jitter), latent[:n]
+        return Looks(Batch(real[:batch], latent[:batch], noise, jitter), latent[:n], real[: min(n, probes.SLICED)])
 
-    stacked: tuple[Batch, Tensor] = tree_map(place, stack([draw(member) for member in members]))
+    stacked: Looks = tree_map(place, stack([draw(member) for member in members]))
     return stacked
 
 
-def _look_at_players(game: Game, data: Any, state: State, looks: tuple[Batch, Tensor], numbers: Numbers) -> Any:
+def _look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
     """Return the readings of one member's play, in the order of their names."""
-    return _readings(probes.View(game, state, *looks, numbers, data), "players")
+    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real), "players")
 
 
 def _look_at_samples(
-    game: Game, data: Any, state: State, looks: tuple[Batch, Tensor], numbers: Numbers
-) -> tuple[Any, Tensor]:  # fmt: skip
-    """Return the readings of one member's evaluation samples, and the samples."""
-    view = probes.View(game, state, *looks, numbers, data)
+    game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
+) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
+    """Return the readings of one member's evaluation samples, and the samples; `before` are those of the look before."""
+    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, before)
     return _readings(view, "samples"), view.fake
 
 

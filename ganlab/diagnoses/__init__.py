@@ -198,4 +198,9 @@ def _failed(run: Run, code: str, seeds: list[int]) -> np.ndarray | None:
     return _by_seed(run, (members.set_index("member")["verdict"] == "present").astype(float), seeds)
 
 
-from ganlab.diagnoses import mode_collapse  # noqa: E402, F401  (it registers its check above)
+from ganlab.diagnoses import (  # noqa: E402, F401  (each registers its check above)
+    divergence,
+    mode_collapse,
+    non_convergence,
+    vanishing_gradients,
+)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ganlab import trace
 from ganlab.diagnoses import DIAGNOSES
+from ganlab.diagnoses.looks import LATE, begin, late, width
 from ganlab.experiment import Run
 
 LOST = 0.1
@@ -29,11 +30,6 @@ DUE = 20
 
 NAMED = 12
 """Lost modes named in the evidence; all of them are in the column `missing`."""
-
-LATE = 0.1
-"""The end of the run is this last part of the looks, at least 3 of them, but never more than half of those after the start;
-the verdict is that of most of its looks."""
-
 
 @DIAGNOSES.register(
     source="thresholds: ganlab, see ganlab/diagnoses/mode_collapse.py; high quality: Srivastava et al. 2017 (VEEGAN)",
@@ -69,13 +65,13 @@ def mode_collapse(run: Run) -> pd.DataFrame | str:
             verdict, onset = "inconclusive", np.nan
             evidence = f"too few samples for {due.shape[-1]} modes; raise evaluation so that each is due {DUE}"
         else:
-            width = _width(len(steps))
-            late = _late(collapsed[:, m], width)
-            verdict = "present" if late[-1] else "absent"
-            onset = float(steps[_begin(late)]) if late[-1] else np.nan
-            typical = len(steps) - width + int(np.flatnonzero(collapsed[-width:, m] == late[-1])[-1])
+            wide = width(len(steps))
+            window = late(collapsed[:, m], wide)
+            verdict = "present" if window[-1] else "absent"
+            onset = float(steps[begin(window)]) if window[-1] else np.nan
+            typical = len(steps) - wide + int(np.flatnonzero(collapsed[-wide:, m] == window[-1])[-1])
             evidence = _evidence(lost[typical, m], tilt[typical, m], within[typical, m], overall[typical, m])
-            evidence += f" (at {(collapsed[-width:, m] == late[-1]).sum()} of the last {width} looks)"
+            evidence += f" (at {(collapsed[-wide:, m] == window[-1]).sum()} of the last {wide} looks)"
         missing = " ".join(str(k) for k in np.flatnonzero(lost[-1, m]))
         rows.append((m, row.seed, verdict, onset, evidence, missing, tilt[-1, m], within[-1, m], quality[-1, m]))
     names = ["member", "seed", "verdict", "onset", "evidence", "missing", "tilt", "spread", "high_quality_share"]
@@ -87,24 +83,6 @@ def _by_mode(run: Run, name: str) -> np.ndarray:
     rows = rows.sort_values(["step", "member", "mode"])
     shape = (rows["step"].nunique(), rows["member"].nunique(), rows["mode"].nunique())
     return rows["value"].to_numpy().reshape(shape)
-
-
-def _width(n_looks: int) -> int:
-    """Return how many looks make up the end of the run, an odd number so that most of them decide."""
-    width = max(1, min(max(3, round(LATE * n_looks)), (n_looks - 1) // 2))
-    return width - 1 + width % 2
-
-
-def _late(collapsed: np.ndarray, width: int) -> np.ndarray:
-    """Return, for each look, whether most looks of the window that ends there are collapsed."""
-    padded = np.concatenate([np.repeat(collapsed[:1], width - 1), collapsed]).astype(float)
-    return np.convolve(padded, np.ones(width), "valid") > width / 2
-
-
-def _begin(late: np.ndarray) -> int:
-    """Return where the last unbroken stretch begins; 0 when there was no other."""
-    healthy = np.flatnonzero(~late)
-    return int(healthy[-1]) + 1 if len(healthy) else 0
 
 
 def _evidence(lost: np.ndarray, tilt: float, within: float, overall: float) -> str:

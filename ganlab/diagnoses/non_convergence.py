@@ -1,0 +1,109 @@
+"""Non-convergence: late in the run the generator's distribution still moves - it turns over modes, swings, or circles.
+
+Standing still in a wrong place is not it, and moving towards the data is not it yet: a run that still approaches is told to
+go on. Probes generate from the same latents at every look, so that what moves is the generator and not the dice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ganlab import trace
+from ganlab.diagnoses import DIAGNOSES
+from ganlab.experiment import Run
+
+LATE = 1 / 3
+"""The part of the run that is looked at: turning takes longer to see than standing."""
+
+MOVING = 0.1
+"""Sliced distance between the samples of successive looks, in standard deviations of the data, from which they move: twice that
+of two sets of real samples."""
+
+TURNING = 0.1
+"""Part of the samples that changes modes between successive looks, from which the generator turns them over."""
+
+APPROACHING = 0.8
+"""A generator whose distance to the data falls to this part of itself, from the middle third of the run to the last, is still
+on its way."""
+
+LOOKS = 9
+"""Fewest looks that can be judged, three in each third."""
+
+
+@DIAGNOSES.register(
+    source="Mescheder et al. 2018; thresholds: ganlab, see ganlab/diagnoses/non_convergence.py",
+    title="Non-convergence",
+    threshold=(
+        f"in the last third of the run, samples that move by more than {MOVING} standard deviations of the data between most "
+        f"looks, or of which more than {TURNING:.0%} change modes, unless their distance to the data still falls"
+    ),
+    advice=(
+        "Hold the discriminator by R1 (Mescheder et al. 2018), take the running mean of the generator (Yaz et al. 2019), let "
+        "the learning rates differ (Heusel et al. 2017) or fall, or update by extragradient (Gidel et al. 2019)."
+    ),
+)
+def non_convergence(run: Run) -> pd.DataFrame | str:
+    """Late in the run the generator's distribution still moves: it turns over modes, swings, or circles."""
+    known = set(run.trace["name"])
+    if "motion" not in known and "mode_count" not in known:
+        return "the trace tells neither how samples moved between looks nor their modes"
+    steps = np.sort(run.trace["step"].unique())
+    n_members = len(run.outcome)
+    motion = trace.wide(run.trace, "motion").to_numpy() if "motion" in known else np.zeros((len(steps), n_members))
+    distance = trace.wide(run.trace, "distance").to_numpy() if "distance" in known else np.zeros_like(motion)
+    counts = _counts(run) if "mode_count" in known else np.ones((*motion.shape, 1))
+    rows = []
+    for row in run.outcome.itertuples():
+        m = int(row.member)  # type: ignore[arg-type]
+        if row.status == "diverged":
+            verdict, onset = "present", float(row.step)  # type: ignore[arg-type]
+            evidence, turnover = f"diverged at step {row.step}: {row.place}", np.nan
+        else:
+            share = counts[:, m] / np.maximum(counts[:, m].sum(-1, keepdims=True), 1)
+            turned = np.concatenate([[0.0], 0.5 * np.abs(np.diff(share, axis=0)).sum(-1)])
+            verdict, onset, evidence = _judged(steps, motion[:, m], turned, distance[:, m], counts[:, m])
+            turnover = float(np.median(turned[-_width(len(steps)) :]))
+        rows.append((m, row.seed, verdict, onset, evidence, turnover))
+    return pd.DataFrame(rows, columns=["member", "seed", "verdict", "onset", "evidence", "turnover"])
+
+
+def _width(n_looks: int) -> int:
+    return max(1, round(LATE * n_looks))
+
+
+def _judged(
+    steps: np.ndarray, motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, counts: np.ndarray
+) -> tuple[str, float, str]:  # fmt: skip
+    wide = _width(len(steps))
+    moves, turns = float(np.median(motion[-wide:])), float(np.median(turned[-wide:]))
+    said = f"samples move by {moves:.2f} std between looks in the last third"
+    if counts.shape[1] > 1:
+        held = counts >= 0.1 * counts.sum(-1, keepdims=True) / counts.shape[1]
+        said += f", {turns:.0%} of them change modes"
+        if held[-wide:].any(0).sum() > np.median(held[-wide:].sum(-1)):
+            said += f"; {held[-wide:].any(0).sum()} modes are hit in that time, {np.median(held[-wide:].sum(-1)):g} at a look"
+    if len(steps) < LOOKS:
+        return "inconclusive", np.nan, f"{said}; {len(steps)} looks are too few; look more often, or train longer"
+    if moves <= MOVING and turns <= TURNING:
+        return "absent", np.nan, said
+    now, before = np.median(distance[-wide:]), np.median(distance[-2 * wide : -wide])
+    if now < APPROACHING * before:
+        return "inconclusive", np.nan, f"{said}; it still approaches the data ({before:.2f} to {now:.2f} std); train longer"
+    return "present", float(steps[_arrived(motion, turned, distance, now)]), said
+
+
+def _arrived(motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, now: float) -> int:
+    """Return the look since when it moves without coming nearer: nearly as near as at the end, and never still again."""
+    near = np.flatnonzero(distance <= 1.1 * now)
+    still = (motion <= MOVING / 2) & (turned <= TURNING / 2)
+    still[0] = False  # there was no look before
+    last_still = np.flatnonzero(still)
+    return int(max(near[0] if len(near) else 0, last_still[-1] + 1 if len(last_still) else 0, 0)) if len(motion) else 0
+
+
+def _counts(run: Run) -> np.ndarray:
+    """Return samples by mode, `[look, member, mode]`."""
+    rows = trace.select(run.trace, "mode_count").assign(mode=lambda frame: frame["index"].astype(int))
+    rows = rows.sort_values(["step", "member", "mode"])
+    return rows["value"].to_numpy().reshape(rows["step"].nunique(), rows["member"].nunique(), rows["mode"].nunique())
