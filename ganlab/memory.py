@@ -168,8 +168,8 @@ def _gan(experiment: Experiment) -> Need:
     looks = train.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
-    look = _peak(lambda: train._look_at_players(game, data, state, looks, numbers)) * batches
-    alone = _peak(lambda: train._look_at_samples(game, data, state, looks, numbers)) * evaluations
+    look = _peak(lambda: train.look_at_players(game, data, state, looks, numbers)) * batches
+    alone = _peak(lambda: train.look_at_samples(game, data, state, looks, numbers)) * evaluations
     together = s.get("device", "cpu") != "cpu"  # members' evaluation samples
     block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(looks.latent) * evaluations + _bytes(looks.real)
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)

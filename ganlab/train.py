@@ -163,7 +163,7 @@ def train(
         name: torch.tensor([m.numbers[name] for m in members], dtype=dtype, device=device) for name in members[0].numbers
     }
     streams = [{purpose: rng.stream(m.seed, purpose, device) for purpose in rng.PURPOSES} for m in members]
-    looks = _evaluation(game, data, members, batch_size, n_evaluation, device, place)
+    looks: Looks = tree_map(place, evaluation(game, data, members, batch_size, n_evaluation, device))
 
     # map one member's step and probes over all of them
     n_updates = experiment.steps * (game.n_critic + 1 + game.unroll) * len(experiment.members())
@@ -171,9 +171,9 @@ def train(
         partial(step, game), numbers,
         engine=engine, precision=precision, device=device, n_updates=n_updates, compiled=compiled,
     )  # fmt: skip
-    look_at_players = MAPS[engine](partial(_look_at_players, game, data))
+    at_players = MAPS[engine](partial(look_at_players, game, data))
     # on a CPU a member's evaluation samples alone stay in its cache
-    look_at_samples = MAPS[engine if device.startswith("cuda") else "loop"](partial(_look_at_samples, game, data))
+    at_samples = MAPS[engine if device.startswith("cuda") else "loop"](partial(look_at_samples, game, data))
     watched = set(range(0, experiment.steps, experiment.every)) | {experiment.steps} if watch else set()
     kept = _spread(sorted(watched), MOMENTS)
     readings: list[tuple[int, Any]] = []
@@ -185,8 +185,8 @@ def train(
     def record(now: int) -> None:
         nonlocal fake
         if now in watched:
-            reading, fake = look_at_samples(state, looks, numbers, fake)
-            readings.append((now, look_at_players(state, looks, numbers) | reading))
+            reading, fake = at_samples(state, looks, numbers, fake)
+            readings.append((now, at_players(state, looks, numbers) | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
 
@@ -232,7 +232,7 @@ def train(
         arrays |= {"discriminator": state.discriminator.parameters.cpu().numpy()}
     return Run(
         experiment=experiment,
-        trace=_tidy(experiment, members, readings),
+        trace=tidy(experiment, members, readings),
         outcome=outcome(experiment, {members[m].place: fault for m, fault in faults.items()}, places),
         samples=arrays,
         environment=environment(device, dtype, engine, time.perf_counter() - started)
@@ -280,9 +280,9 @@ class Looks(NamedTuple):
     """Real samples to measure them against."""
 
 
-def _evaluation(
-    game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str, place: Callable[[Tensor], Tensor]
-) -> Looks:
+def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
+    """Return what the probes look at, leaves `[member, ...]`."""
+
     def draw(member: Member) -> Looks:
         generator = rng.stream(member.seed, "evaluation", device)
         real, latent = _pairs(game, data, max(n, batch), generator, generator, generator)
@@ -290,16 +290,16 @@ def _evaluation(
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
         return Looks(Batch(real[:batch], latent[:batch], noise, jitter), latent[:n], real[: min(n, probes.SLICED)])
 
-    stacked: Looks = tree_map(place, stack([draw(member) for member in members]))
+    stacked: Looks = stack([draw(member) for member in members])
     return stacked
 
 
-def _look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
+def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
     """Return the readings of one member's play, in the order of their names."""
     return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real), "players")
 
 
-def _look_at_samples(
+def look_at_samples(
     game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
 ) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
     """Return the readings of one member's evaluation samples, and the samples; `before` are those of the look before."""
@@ -373,7 +373,8 @@ def _place(game: Game, state: State, losses: StepLosses, m: int) -> str:
 # --- what is kept ------------------------------------------------------------------------------------------------------
 
 
-def _tidy(experiment: Experiment, members: Sequence[Member], readings: Sequence[tuple[int, Any]]) -> pd.DataFrame:
+def tidy(experiment: Experiment, members: Sequence[Member], readings: Sequence[tuple[int, Any]]) -> pd.DataFrame:
+    """Return the trace of readings, each with its step."""
     if not readings:
         return pd.DataFrame(columns=list(trace.COLUMNS))
     quantities = []

@@ -39,7 +39,7 @@ LOOKS = 6
         "(Miyato et al. 2018)."
     ),
 )
-def divergence(run: Run) -> pd.DataFrame | str:
+def divergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """Something is not finite any more, or samples or parameters grow without bound."""
     known = set(run.trace["name"])
     if not known & set(FINITE):
@@ -49,7 +49,7 @@ def divergence(run: Run) -> pd.DataFrame | str:
     rows = []
     for row in run.outcome.itertuples():
         m = int(row.member)  # type: ignore[arg-type]
-        verdict, onset, evidence = _judged(steps, {name: values[:, m] for name, values in read.items()})
+        verdict, onset, evidence = _judged(steps, {name: values[:, m] for name, values in read.items()}, strictness)
         if row.status == "diverged":
             verdict, onset = "present", float(row.step)  # type: ignore[arg-type]
             evidence = f"not finite since step {row.step}: {row.place}"
@@ -57,7 +57,7 @@ def divergence(run: Run) -> pd.DataFrame | str:
     return pd.DataFrame(rows, columns=["member", "seed", "verdict", "onset", "evidence"])
 
 
-def _judged(steps: np.ndarray, read: dict[str, np.ndarray]) -> tuple[str, float, str]:
+def _judged(steps: np.ndarray, read: dict[str, np.ndarray], strictness: float) -> tuple[str, float, str]:
     for name, values in read.items():
         if not np.isfinite(values).all():
             first = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -69,8 +69,9 @@ def _judged(steps: np.ndarray, read: dict[str, np.ndarray]) -> tuple[str, float,
         if name in read:
             growth, since = _growth(read[name])
             last = read[name][-1]
-            if growth >= least and (name != "sample_scale" or read[name][-len(steps) // 3 :].max() >= FAR):
-                grown = f"{name.replace('_', ' ')} at {last:.3g}, {growth:.2g} times as large in the last third as in the middle"
+            far = name != "sample_scale" or read[name][-len(steps) // 3 :].max() >= FAR * strictness
+            if growth >= 1 + (least - 1) * strictness and far:
+                grown = f"{name.replace('_', ' ')} at {last:.3g}, {growth:.2g} times its peak of the middle third"
                 return "present", float(steps[since]), grown
             said.append(f"{name.replace('_', ' ')} {last:.3g}")
     return "absent", np.nan, "all is finite" + (f"; at the end {', '.join(said)}" if said else "")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy import stats as scipy_stats
 
 from ganlab import trace
 from ganlab.diagnoses import DIAGNOSES
+from ganlab.diagnoses.looks import late
 from ganlab.experiment import Run
 
 LATE = 1 / 3
@@ -26,6 +28,9 @@ TURNING = 0.1
 APPROACHING = 0.8
 """A generator whose distance to the data falls to this part of itself, from the middle third of the run to the last, is still
 on its way."""
+
+STEADILY = -0.7
+"""Rank correlation of that distance with the step, below which it falls steadily and does not swing."""
 
 LOOKS = 9
 """Fewest looks that can be judged, three in each third."""
@@ -43,7 +48,7 @@ LOOKS = 9
         "the learning rates differ (Heusel et al. 2017) or fall, or update by extragradient (Gidel et al. 2019)."
     ),
 )
-def non_convergence(run: Run) -> pd.DataFrame | str:
+def non_convergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """Late in the run the generator's distribution still moves: it turns over modes, swings, or circles."""
     known = set(run.trace["name"])
     if "motion" not in known and "mode_count" not in known:
@@ -62,7 +67,8 @@ def non_convergence(run: Run) -> pd.DataFrame | str:
         else:
             share = counts[:, m] / np.maximum(counts[:, m].sum(-1, keepdims=True), 1)
             turned = np.concatenate([[0.0], 0.5 * np.abs(np.diff(share, axis=0)).sum(-1)])
-            verdict, onset, evidence = _judged(steps, motion[:, m], turned, distance[:, m], counts[:, m])
+            moved = motion[:, m] / strictness, turned / strictness
+            verdict, onset, evidence = _judged(steps, *moved, distance[:, m], counts[:, m])
             turnover = float(np.median(turned[-_width(len(steps)) :]))
         rows.append((m, row.seed, verdict, onset, evidence, turnover))
     return pd.DataFrame(rows, columns=["member", "seed", "verdict", "onset", "evidence", "turnover"])
@@ -88,18 +94,20 @@ def _judged(
     if moves <= MOVING and turns <= TURNING:
         return "absent", np.nan, said
     now, before = np.median(distance[-wide:]), np.median(distance[-2 * wide : -wide])
-    if now < APPROACHING * before:
+    steadily = float(scipy_stats.spearmanr(np.arange(2 * wide), distance[-2 * wide :]).statistic) < STEADILY
+    if now < APPROACHING * before and steadily:
         return "inconclusive", np.nan, f"{said}; it still approaches the data ({before:.2f} to {now:.2f} std); train longer"
     return "present", float(steps[_arrived(motion, turned, distance, now)]), said
 
 
 def _arrived(motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, now: float) -> int:
-    """Return the look since when it moves without coming nearer: nearly as near as at the end, and never still again."""
+    """Return the look since when it moves without coming nearer: as near as at the end, and never again still for a while."""
     near = np.flatnonzero(distance <= 1.1 * now)
     still = (motion <= MOVING / 2) & (turned <= TURNING / 2)
     still[0] = False  # there was no look before
-    last_still = np.flatnonzero(still)
-    return int(max(near[0] if len(near) else 0, last_still[-1] + 1 if len(last_still) else 0, 0)) if len(motion) else 0
+    last_still = np.flatnonzero(late(still, 3))  # a swing turns in a moment
+    first = max(near[0] if len(near) else 0, last_still[-1] + 1 if len(last_still) else 0)
+    return int(min(first, len(motion) - 1))
 
 
 def _counts(run: Run) -> np.ndarray:

@@ -15,14 +15,17 @@ from ganlab.diagnoses import DIAGNOSES
 from ganlab.diagnoses.looks import begin, episode, late, width
 from ganlab.experiment import Run
 
-MOST = 0.5
-"""Share of fakes whose signal is dead (see `ganlab.probes.DEAD`) from which the generator is without signal."""
+DEAD = 0.01
+"""Reach of the median fake (see `ganlab.probes.signal`) below which the generator is without signal."""
 
 APART = 0.95
 """Chance that a real logit exceeds a fake one from which the discriminator separates the two; 0.5 is a coin."""
 
 POOR = 0.15
 """Least sliced distance of poor samples to the data, in its standard deviations: three times that of two sets of real ones."""
+
+GOOD = 0.5
+"""Share of high-quality samples below which they are poor however near: a tight mode can be missed by little."""
 
 LOOKS = 5
 """Fewest looks of a run that can be judged."""
@@ -35,9 +38,10 @@ CLAMPS = -np.log([1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12])
     source="Arjovsky and Bottou 2017, theorem 2.4; thresholds: ganlab, see ganlab/diagnoses/vanishing_gradients.py",
     title="Vanishing gradients",
     threshold=(
-        f"at least {MOST:.0%} of fakes with a dead signal (moving one across the data would change its loss by less than a "
-        f"hundredth of what tells real from fake), real and fake told apart with a chance of at least {APART}, and samples "
-        f"more than {POOR} standard deviations from the data, at most looks in the last tenth of the run"
+        f"a signal at the median fake that reaches less than {DEAD} (moving it across the data would change its loss by less "
+        "than a hundredth of what tells real from fake), real and fake told apart with a chance of at least {APART}, and poor "
+        f"samples: more than {POOR} standard deviations from the data, or less than {GOOD:.0%} of high quality; at most looks "
+        "in the last tenth of the run"
     ),
     advice=(
         "Take the non-saturating loss (Goodfellow et al. 2014, section 3) or a critic with a gradient penalty (Gulrajani et "
@@ -45,14 +49,17 @@ CLAMPS = -np.log([1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12])
         "only puts it off."
     ),
 )
-def vanishing_gradients(run: Run) -> pd.DataFrame | str:
+def vanishing_gradients(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """The generator gets next to no signal at its samples, because the discriminator tells them apart, and they are poor."""
-    names = ("dead_share", "signal_reach", "separation", "distance")
+    names = ("signal_reach", "separation", "distance")
     if missing := [name for name in names if not (run.trace["name"] == name).any()]:
         return f"the trace has no {missing[0].replace('_', ' ')}"
-    dead, reach, apart, distance = (trace.wide(run.trace, name).to_numpy() for name in names)
+    reach, apart, distance = (trace.wide(run.trace, name).to_numpy() for name in names)
     steps = np.sort(run.trace["step"].unique())
-    gone = (dead >= MOST) & (apart >= APART) & (distance > POOR)
+    poor = distance > POOR
+    if (run.trace["name"] == "high_quality_share").any():
+        poor |= trace.wide(run.trace, "high_quality_share", "default").to_numpy() < GOOD
+    gone = (reach < DEAD / strictness) & (apart >= APART) & poor
     rows = []
     for row in run.outcome.itertuples():
         m = int(row.member)  # type: ignore[arg-type]
