@@ -29,7 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "r1gan": {"r1": 0.1},  # as wgan_gp's: weights of 10 are for images
     "dragan": {},
     "rpgan": {},
-    "rpgan_r1_r2": {"r1": 0.1, "r2": 0.1},
+    "r3gan": {"r1": 0.1, "r2": 0.1},
     "wgan": {"lr": 5e-5},  # weight clipping needs its own small rate
 }
 SIX = tuple(VARIANTS)[:6]

@@ -241,9 +241,9 @@ def _directions(d: int) -> Tensor:
 def modes(view: View) -> Reading:
     """Modes covered and high-quality share under each rule; histogram, divergences and spread under the default one.
 
-    `mode_count` counts high-quality samples; where they are so few that some mode is due less than `DUE` of them, it counts all
-    samples by their nearest mode. `mode_due` is what each mode should have of that total. Everything is NaN when a sample is
-    not finite.
+    `mode_nearest` counts all samples by their nearest mode. `mode_count` counts those of high quality; where they are so few
+    that some mode is due less than `DUE` of them, it is the same as `mode_nearest`. `mode_due` is what each mode should have of
+    its total. Everything is NaN when a sample is not finite.
     """
     data: Mixture = view.data
     n, rules = len(view.fake), tuple(RULES)
@@ -258,6 +258,7 @@ def modes(view: View) -> Reading:
         ("modes_covered", rules): torch.stack(n_covered).to(view.fake),
         ("high_quality_share", rules): torch.stack(share),
         ("mode_count", places): judged,
+        ("mode_nearest", places): default["nearest"],
         ("mode_due", places): judged.sum() * data.weights.to(judged),
         **_one(
             reverse_kl=default["reverse_kl"], js=default["js"], kl_off_mode=default["kl_off_mode"],

@@ -21,9 +21,10 @@ Verdict = Literal["present", "absent", "inconclusive", "not applicable"]
 
 MEMBER_COLUMNS = ("member", "seed", "verdict", "onset", "evidence")
 
-Check = Callable[[Run], pd.DataFrame | str]
+Check = Callable[..., pd.DataFrame | str]
 DIAGNOSES: Registry[Check] = Registry("diagnosis")
-"""Each is registered with the facts `title`, `threshold` and `advice`, texts for people."""
+"""From a run, and `strictness=1.0`, a factor on all its thresholds at once: above 1, more is needed to be flagged. Each is
+registered with the facts `title`, `threshold` and `advice`, texts for people."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ MOVING = 0.1
 of two sets of real samples."""
 
 TURNING = 0.1
-"""Part of the samples that changes modes between successive looks, from which the generator turns them over."""
+"""Part of all samples that changes modes between successive looks, counted by their nearest mode whether near it or not: those
+of high quality come and go with the least tremble."""
 
 APPROACHING = 0.8
 """A generator whose distance to the data falls to this part of itself, from the middle third of the run to the last, is still
@@ -51,13 +52,13 @@ LOOKS = 9
 def non_convergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """Late in the run the generator's distribution still moves: it turns over modes, swings, or circles."""
     known = set(run.trace["name"])
-    if "motion" not in known and "mode_count" not in known:
+    if "motion" not in known and "mode_nearest" not in known:
         return "the trace tells neither how samples moved between looks nor their modes"
     steps = np.sort(run.trace["step"].unique())
     n_members = len(run.outcome)
     motion = trace.wide(run.trace, "motion").to_numpy() if "motion" in known else np.zeros((len(steps), n_members))
     distance = trace.wide(run.trace, "distance").to_numpy() if "distance" in known else np.zeros_like(motion)
-    counts = _counts(run) if "mode_count" in known else np.ones((*motion.shape, 1))
+    counts = _counts(run) if "mode_nearest" in known else np.ones((*motion.shape, 1))
     rows = []
     for row in run.outcome.itertuples():
         m = int(row.member)  # type: ignore[arg-type]
@@ -112,6 +113,6 @@ def _arrived(motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, now: 
 
 def _counts(run: Run) -> np.ndarray:
     """Return samples by mode, `[look, member, mode]`."""
-    rows = trace.select(run.trace, "mode_count").assign(mode=lambda frame: frame["index"].astype(int))
+    rows = trace.select(run.trace, "mode_nearest").assign(mode=lambda frame: frame["index"].astype(int))
     rows = rows.sort_values(["step", "member", "mode"])
     return rows["value"].to_numpy().reshape(rows["step"].nunique(), rows["member"].nunique(), rows["mode"].nunique())

@@ -39,7 +39,7 @@ CLAMPS = -np.log([1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12])
     title="Vanishing gradients",
     threshold=(
         f"a signal at the median fake that reaches less than {DEAD} (moving it across the data would change its loss by less "
-        "than a hundredth of what tells real from fake), real and fake told apart with a chance of at least {APART}, and poor "
+        f"than a hundredth of what tells real from fake), real and fake told apart with a chance of at least {APART}, and poor "
         f"samples: more than {POOR} standard deviations from the data, or less than {GOOD:.0%} of high quality; at most looks "
         "in the last tenth of the run"
     ),
