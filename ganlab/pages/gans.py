@@ -179,7 +179,7 @@ def _difference(found: pd.DataFrame, quantity: str) -> Cell:
         said = ["no interval: " + ("a seed has no value" if np.isnan(row["p_value"]) else "too few seeds")]
     if np.isfinite(row["p_value"]):
         said.append(f"p = {row['p_value']:.2g}, corrected {row['p_holm']:.2g}")
-    said.append(row["answer"].replace("a is", "it is").replace("b is", BASELINE + " is"))
+    said.append(str(row["answer"]).replace("a is", "it is").replace("b is", BASELINE + " is"))
     return Cell(number(row["difference"]), note=", ".join(said))
 
 

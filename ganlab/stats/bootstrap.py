@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats as scipy_stats
 
 from ganlab.stats.intervals import Interval
-from ganlab.stats.rates import wilson_low
+from ganlab.stats.rates import corrected_low
 
 RESAMPLES = 9999
 """So that the 2.5 % tail, and at 6 seeds the widened one of 0.24 %, hold enough of them to be steady."""
@@ -88,8 +88,8 @@ def probability_of_improvement(a: Sequence[ArrayLike], b: Sequence[ArrayLike], l
     """Return the chance that a run of variant a scores higher than one of b, ties half, in the mean over tasks.
 
     P = mean over tasks of U / (n_a n_b), U the number of pairs of runs in which a is higher. Its variance is at most
-    P (1 - P) / n, with n the smaller number of runs, whatever the scores' laws; so Wilson's interval for a share of n runs
-    covers it. The source's bootstrap is not used: where all of a lies above all of b it gives an interval of no width.
+    P (1 - P) / n, with n the smaller number of runs, whatever the scores' laws; so the interval of `rate` for a share of n
+    runs covers it. The source's bootstrap is not used: where all of a lies above all of b it gives an interval of no width.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def probability_of_improvement(a: Sequence[ArrayLike], b: Sequence[ArrayLike], l
     >>> print(probability_of_improvement([[1, 2, 3, 4]], [[1, 2, 3, 4]]))
     0.5 [0.15, 0.85] (n=4)
 
-    Source: Agarwal et al. 2021, section 4.3; the bound: van Dantzig 1951; Wilson 1927.
+    Source: Agarwal et al. 2021, section 4.3; the bound: van Dantzig 1951.
     """
     first, second = _tasks(a), _tasks(b)
     if len(first) != len(second):
@@ -117,7 +117,7 @@ def probability_of_improvement(a: Sequence[ArrayLike], b: Sequence[ArrayLike], l
         return Interval(float("nan"), 0.0, 1.0, n)
     pairs = [(x[:, None], y[None, :]) for x, y in zip(first, second, strict=True)]
     share = float(np.mean([(x > y).mean() + (x == y).mean() / 2 for x, y in pairs]))
-    return Interval(share, wilson_low(share, n, level), 1 - wilson_low(1 - share, n, level), n)
+    return Interval(share, corrected_low(share * n, n, level), 1 - corrected_low((1 - share) * n, n, level), n)
 
 
 def _tasks(scores: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:

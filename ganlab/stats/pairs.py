@@ -73,9 +73,8 @@ def sign_flip(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
         return float((1 + (np.abs(signs @ differences) >= far).sum()) / (1 + RESAMPLES))
     one, other = (_signed_sums(half) for half in np.array_split(differences, 2))
     other.sort()
-    above = len(other) - np.searchsorted(other, far - one, side="left")
-    below = np.searchsorted(other, -far - one, side="right")
-    return min(1.0, float((above + below).sum() / 2 ** len(differences)))
+    above = len(other) - np.searchsorted(other, far - np.sort(one), side="left")  # as many are as far below
+    return min(1.0, float(2 * above.sum() / 2 ** len(differences)))
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

@@ -49,13 +49,14 @@ def rate(failures: int, n: int, level: float = 0.95) -> Rate:
     """
     if n < 1 or not 0 <= failures <= n:
         raise ValueError(f"a rate needs 0 <= failures <= n and n >= 1; got failures={failures}, n={n}")
-    return Rate(failures / n, _corrected(failures, n, level), 1 - _corrected(n - failures, n, level), failures, n)
+    return Rate(failures / n, corrected_low(failures, n, level), 1 - corrected_low(n - failures, n, level), failures, n)
 
 
-def _corrected(failures: int, n: int, level: float) -> float:
-    low = wilson_low(failures / n, n, level)
-    if 1 <= failures <= (2 if n <= 50 else 3):
-        low = min(low, float(scipy_stats.chi2.ppf(1 - level, 2 * failures)) / (2 * n))
+def corrected_low(count: float, n: int, level: float = 0.95) -> float:
+    """Return the lower end of the interval of `rate`; the upper one is 1 - corrected_low(n - count, n)."""
+    low = wilson_low(count / n, n, level)
+    if 0 < count <= (2 if n <= 50 else 3):
+        low = min(low, float(scipy_stats.chi2.ppf(1 - level, 2 * count)) / (2 * n))
     return low
 
 
