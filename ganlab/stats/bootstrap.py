@@ -105,7 +105,7 @@ def probability_of_improvement(a: Sequence[ArrayLike], b: Sequence[ArrayLike], l
     Example
     -------
     >>> print(probability_of_improvement([[1, 2, 3, 4]], [[1, 2, 3, 4]]))
-    0.5 [0.15, 0.85] (n=4)
+    0.5 [0.08884, 0.9112] (n=4)
 
     Source: Agarwal et al. 2021, section 4.3; the bound: van Dantzig 1951.
     """

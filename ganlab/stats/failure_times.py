@@ -75,7 +75,7 @@ def median_time(curve: pd.DataFrame) -> Interval:
     Example
     -------
     >>> print(median_time(survival([10, 20, 30, 30], [True, True, False, False])))
-    20 [10, inf] (n=4)
+    20 [0, inf] (n=4)
 
     Source: Brookmeyer and Crowley 1982.
     """
