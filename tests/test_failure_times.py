@@ -152,7 +152,7 @@ def test_it_is_what_starting_anew_costs_on_average() -> None:
 @pytest.mark.parametrize("n", [5, 10, 30])
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.9])
 def test_costs_cover_the_truth_in_93_percent_of_studies(p: float, n: int) -> None:
-    """Whether failures cost as much as successes, or stop early; at equal costs the coverage is that of `rate`, 91.5 %."""
+    """Whether failures cost as much as successes, or stop early; at equal costs the coverage is that of `rate`."""
     generator = np.random.default_rng(n)
     for early in (False, True):
         failed = generator.random((1000, n)) >= p
