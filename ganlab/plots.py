@@ -104,6 +104,40 @@ def draw_rates(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     return ax
 
 
+# --- time to failure ----------------------------------------------------------------------------------------------------
+
+
+def frame_survival(runs: Sequence[Run], diagnoses: Sequence[Diagnosis]) -> pd.DataFrame:
+    """Return the share of seeds without the failure, by step: variant, data, and the columns of `stats.survival`.
+
+    A seed that failed did so at its onset; one that did not is censored at its run's last step; one that could not be judged
+    is left out.
+    """
+    parts = []
+    for run, d in zip(runs, diagnoses, strict=True):
+        judged = d.members[d.members["verdict"].isin(["present", "absent"])]
+        if len(judged):
+            failed = judged["verdict"] == "present"
+            curve = stats.survival(judged["onset"].where(failed, run.experiment.steps), failed.to_list())
+            parts.append(curve.assign(variant=run.experiment.subject, data=run.experiment.data))
+    columns = ["variant", "data", "step", "at_risk", "failures", "ended", "survival", "low", "high"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def draw_survival(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
+    """A step down for each failure, a tick where seeds ended without one, and the interval as a band."""
+    for variant, part in frame.groupby("variant", sort=False):
+        colour = colours[str(variant)]
+        ax.fill_between(part["step"], part["low"], part["high"], step="post", color=colour, alpha=0.15, linewidth=0)
+        ax.step(part["step"], part["survival"], where="post", color=colour, linewidth=2.2, label=str(variant))
+        ended = part[part["ended"] > 0]
+        ax.plot(ended["step"], ended["survival"], "|", color=colour, markersize=8)
+    ax.set_ylim(-0.03, 1.03)
+    ax.set_xlabel("step")
+    ax.set_ylabel("share of seeds that have not failed")
+    return ax
+
+
 # --- samples over time -------------------------------------------------------------------------------------------------
 
 RANKS = ("best", "median", "worst")

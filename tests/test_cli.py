@@ -391,7 +391,10 @@ def test_compare_says_which_run_is_higher_and_by_how_much(ganlab_: Command, stor
     found = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     rate = found["mode_collapse rate"]
     assert (rate["a"], rate["b"], rate["difference"], rate["p_value"], rate["n"]) == ("1", "0", "1", "0.125", "4")
-    assert (found["modes_covered"]["difference"], found["modes_covered"]["answer"]) == ("-3", "b is higher")
+    score = found["modes_covered"]
+    assert (score["difference"], score["low"], score["p_value"]) == ("-3", "-inf", "0.125")
+    assert {row["answer"] for row in found.values()} == {"inconclusive"}  # four seeds show nothing, whatever they say
+    assert rate["more_seeds"] == "2"
 
 
 def test_verify_passes_a_sound_store_and_fails_a_damaged_one(ganlab_: Command, store: Store) -> None:

@@ -175,8 +175,28 @@ def test_comparison_is_paired_and_says_which_is_higher() -> None:
     rate = frame.loc["mode_collapse rate"]
     assert (rate["a"], rate["b"], rate["difference"], rate["answer"]) == (1.0, 0.0, 1.0, "a is higher")
     assert rate["p_value"] == pytest.approx(2 * 0.5**8)
-    assert frame.loc["modes_covered", "difference"] == -5
-    assert frame.loc["modes_covered", "answer"] == "b is higher"
+    assert (rate["p_holm"], rate["more_seeds"]) == (rate["p_value"], 0)
+    assert np.isnan([rate["low"], rate["high"]]).all()
+    covered = frame.loc["modes_covered"]
+    assert tuple(covered[["difference", "low", "high", "p_value"]]) == (-5, -5, -5, 2 * 0.5**8)
+    assert covered["answer"] == "b is higher"
+    assert covered["p_holm"] == pytest.approx(3 * covered["p_value"])  # three scores are compared, and one rate
+
+
+def test_fewer_than_six_seeds_tell_nothing_and_say_how_many_more_would() -> None:
+    good, bad = run_of(perfect, n_seeds=5), run_of(of_modes(RING, [0, 1, 2]), n_seeds=5)
+    frame = compare(bad, good).set_index("quantity")
+    assert set(frame["answer"]) == {"inconclusive"}
+    assert frame.loc["mode_collapse rate", "more_seeds"] == 1
+    assert np.isinf(frame.loc["modes_covered", "low"])
+
+
+def test_a_seed_without_a_score_leaves_no_answer_about_it() -> None:
+    good, bad = run_of(perfect), run_of(of_modes(RING, [0, 1, 2]))
+    lost = bad.trace["value"].mask((bad.trace["name"] == "kl_off_mode") & (bad.trace["seed"] == 3))
+    row = compare(replace(bad, trace=bad.trace.assign(value=lost)), good).set_index("quantity").loc["kl_off_mode"]
+    assert np.isnan([row["difference"], row["p_value"], row["p_holm"]]).all()
+    assert (row["low"], row["high"], row["answer"]) == (-np.inf, np.inf, "inconclusive")
 
 
 def test_a_run_against_itself_is_inconclusive_everywhere() -> None:
@@ -194,7 +214,7 @@ def test_incomparable_runs_are_refused() -> None:
         compare(run, other_seeds)
 
 
-def test_the_rate_in_a_diagnosis_is_the_wilson_interval() -> None:
+def test_the_rate_in_a_diagnosis_is_that_of_stats() -> None:
     found = diagnose(run_of(of_modes(RING, [1]), steps=STEPS[:4]))["mode_collapse"]
     expected = stats.rate(8, 8)
     assert found.interval == (expected.low, expected.high)

@@ -11,11 +11,12 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "ganlab"
 
+STATS = ("bootstrap", "failure_times", "intervals", "many", "more_seeds", "pairs", "rates")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
     {"registry"},
-    {"experiment", "stats", "store", "trace"},
+    {"experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
     {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties"},
@@ -38,7 +39,8 @@ LAYERS = [
 
 TORCH_FREE = {
     "dynamics", "dynamics.games", "dynamics.rules",
-    "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
+    "stats", *(f"stats.{name}" for name in STATS),
+    "registry", "experiment", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
     "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip

@@ -165,7 +165,22 @@ def test_variants_are_compared_with_the_usual_one_on_the_same_seeds(page: Seen, 
     assert [row[0].text for row in table.cells()] == ["wgan", "r1gan"]
     rate = table.cells()[0][1]
     assert rate.text == "+100%"
-    assert f"p = {2 * 0.5**N_SEEDS:.2g}" in rate.note
+    p = 2 * 0.5**N_SEEDS
+    assert rate.note == f"p = {p:.2g}, corrected {2 * p:.2g}, inconclusive"  # two variants have a rate
+    assert "no interval: too few seeds, p = " in table.cells()[0][2].note
+    assert "Holm's correction for the comparisons in this table: 2 rates (which takes at least 7 common seeds)" in table.caption
+    assert "6 scores (which takes at least 8 common seeds)" in table.caption
+
+
+def test_answers_of_a_table_allow_for_all_its_variants() -> None:
+    """Eight seeds tell one variant from the usual one by three scores, but not three by nine: 9 / 2^7 is more than 5 %."""
+    few = [shown(perfect, "nsgan", n_seeds=8), shown(SAMPLERS["wgan"], "wgan", n_seeds=8)]
+    many = [*few, *(shown(SAMPLERS["wgan"], f"wgan {i}", n_seeds=8) for i in range(2))]
+    for runs, told in ((few, True), (many, False)):
+        (table,) = [t for t in blocks(pages_of([unpictured(run) for run in runs]), Table) if t.title.startswith("Against")]
+        scores = [cell.note for cell in table.cells()[0][3:]]  # modes and divergence; the samples are equally good
+        assert all(("nsgan is higher" in note or "it is higher" in note) == told for note in scores)
+        assert table.cells()[0][1].note.endswith("it is higher")
 
 
 def test_several_data_sets_are_columns_and_what_was_not_run_is_said(runs: list[Run]) -> None:
@@ -508,6 +523,23 @@ def test_frame_rates_has_the_numbers_of_the_diagnoses(runs: list[Run]) -> None:
     expected = stats.rate(4, 4)
     assert tuple(frame.loc["wgan", ["rate", "low", "high", "failures", "n"]]) == (1.0, expected.low, expected.high, 4, 4)
     assert tuple(frame.loc["nsgan", ["rate", "failures", "verdict"]]) == (0.0, 0, "inconclusive")
+
+
+def test_frame_survival_has_onsets_of_failed_seeds_and_the_last_step_of_others(runs: list[Run]) -> None:
+    mixed = replace(runs[0], outcome=outcome(runs[0].experiment, {1: (50, "generator loss")}))
+    frame = plots.frame_survival([mixed, runs[1]], [diagnose(run)["mode_collapse"] for run in (mixed, runs[1])])
+    one, all_ = (frame[frame["variant"] == name].reset_index(drop=True) for name in ("nsgan", "wgan"))
+    assert one[["step", "failures", "ended"]].to_numpy().tolist() == [[0, 0, 0], [50, 1, 0], [200, 0, 3]]
+    assert one["survival"].tolist() == [1, 0.75, 0.75]
+    assert all_[["step", "failures", "survival"]].to_numpy().tolist() == [[0, 4, 0]]
+    _, ax = plt.subplots()
+    assert plots.draw_survival(frame, ax, colours=plots.palette(SAMPLERS)) is ax
+    steps = {line.get_label(): line for line in ax.lines}
+    assert steps["nsgan"].get_drawstyle() == "steps-post"
+    np.testing.assert_array_equal(steps["nsgan"].get_ydata(), one["survival"])
+    assert len(ax.collections) == 2  # a band for each
+    assert plots.frame_survival([], []).columns.tolist() == frame.columns.tolist()
+    plt.close("all")
 
 
 def test_members_are_ranked_by_their_final_divergence() -> None:

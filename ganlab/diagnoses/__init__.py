@@ -7,8 +7,8 @@ does not apply. The rate, its interval and the claim about it are added here, th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -128,9 +128,11 @@ def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts
         verdict, rate, interval = stats.claim(failures, n), estimate.estimate, (estimate.low, estimate.high)
         evidence = f"{failures} of {n} seeds failed, {rate:.0%} with 95 % interval {interval[0]:.0%} to {interval[1]:.0%}"
         if verdict == "inconclusive":
+            more = stats.more_seeds_to_claim(failures, n)
+            settled = "no number of seeds" if more is None else f"about {n + more} seeds"
             evidence += (
                 f"; too few to say whether more or fewer than {stats.TOLERATED_RATE:.0%} fail "
-                f"(the latter takes {stats.seeds_to_claim_absence(failures)} seeds with {failures} failures)"
+                f"(at this rate {settled} would tell)"
             )
     onset = float(judged.loc[judged["verdict"] == "present", "onset"].median()) if failures else np.nan
     return Diagnosis(code, where=where, verdict=verdict, rate=rate, interval=interval, failures=failures, n=n,
@@ -142,13 +144,21 @@ SCORES = (
 )  # fmt: skip
 """What two runs are compared by at their last step, where they have it."""
 
+RATE = " rate"
+"""How the name of a quantity ends that counts failed seeds."""
+
+
+ALPHA = 0.05
+"""Share of tables, of failures and of scores each, in which a variant compared with itself may be called different."""
+
 
 def compare(a: Run, b: Run) -> pd.DataFrame:
-    """Return paired differences a - b on the seeds that both runs share, with 95 % intervals.
+    """Return paired differences a - b on the seeds that both runs share.
 
-    One row a quantity: quantity, a, b (means), difference, low, high (for scores), p_value (of the exact McNemar test, for
-    failures), n, answer ("a is higher", "b is higher" or "inconclusive"). Diverged seeds count as failures, and leave a score
-    without a mean.
+    One row a quantity: quantity, a, b (means), difference, low, high (for scores, 95 % bootstrap interval, for reading),
+    p_value (of the exact test that decides: McNemar's for failures, the sign-flip test for scores), n, more_seeds (for
+    failures: how many more would probably tell the two apart, 0 when told, none when no number would), p_holm and answer (see
+    `corrected`). Diverged seeds count as failures, and leave a score without a mean.
 
     Raises
     ------
@@ -166,24 +176,34 @@ def compare(a: Run, b: Run) -> pd.DataFrame:
     for code in DIAGNOSES:
         one, other = (_failed(run, code, shared) for run in (a, b))
         if one is not None and other is not None:
-            difference = replace(stats.paired_difference(one, other), low=np.nan, high=np.nan)  # the test speaks for rates
-            p = stats.mcnemar(list(one), list(other))
-            rows.append((f"{code} rate", one.mean(), other.mean(), difference, p, p <= 0.05))
+            row = _row(f"{code}{RATE}", one, other)
+            more = stats.more_seeds_to_compare(list(one), list(other))
+            rows.append(row | {"p_value": stats.mcnemar(list(one), list(other)), "more_seeds": more})
     for name, index in SCORES:
         if all(((run.trace["name"] == name) & (run.trace["index"] == index)).any() for run in (a, b)):
             one, other = (_by_seed(run, trace.last(run.trace, name, index), shared) for run in (a, b))
             difference = stats.paired_difference(one, other)
-            rows.append((name, one.mean(), other.mean(), difference, np.nan, not difference.low <= 0 <= difference.high))
-    return pd.DataFrame(
-        [
-            {
-                "quantity": name, "a": first, "b": second, "difference": d.estimate, "low": d.low, "high": d.high,
-                "p_value": p, "n": d.n,
-                "answer": "inconclusive" if not told else "a is higher" if d.estimate > 0 else "b is higher",
-            }
-            for name, first, second, d, p, told in rows
-        ]
-    )  # fmt: skip
+            bounds = {"low": difference.low, "high": difference.high, "p_value": stats.sign_flip(one, other)}
+            rows.append(_row(name, one, other) | bounds)
+    names = ("quantity", "a", "b", "difference", "low", "high", "p_value", "n", "more_seeds")
+    return corrected(pd.DataFrame(rows, columns=list(names)).astype({"more_seeds": float}))
+
+
+def _row(quantity: str, one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
+    means = {"a": one.mean(), "b": other.mean(), "difference": one.mean() - other.mean()}
+    return {"quantity": quantity, **means, "low": np.nan, "high": np.nan, "n": len(one)}
+
+
+def corrected(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of `compare` that are shown together, with answers that allow for their number.
+
+    Adds p_holm, the p-value corrected by Holm's method among all failures of the table, or all of its scores, and answer: "a
+    is higher" or "b is higher" where it is at most ALPHA, else "inconclusive".
+    """
+    kind = comparisons["quantity"].str.endswith(RATE)
+    p = comparisons.groupby(kind)["p_value"].transform(lambda values: stats.holm(values))
+    higher = np.where(comparisons["difference"] > 0, "a is higher", "b is higher")
+    return comparisons.assign(p_holm=p, answer=np.where(p <= ALPHA, higher, "inconclusive"))
 
 
 def _by_seed(run: Run, values: pd.Series, seeds: list[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ganlab import plots, stats, trace
-from ganlab.diagnoses import Diagnosis, compare, diagnose
+from ganlab.diagnoses import RATE, Diagnosis, compare, corrected, diagnose
 from ganlab.experiment import Run
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 from ganlab.pages.shared import distinct, environment, settings, sources
@@ -102,8 +102,8 @@ def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colo
         "Share of seeds whose generator collapsed, by variant and data",
         ["variant", *data],
         rows,
-        "Each cell: failed seeds and the claim that they allow about the rate; the rate with its 95 % Wilson interval; medians "
-        "over seeds at the last step. The claim is about whether more or fewer than "
+        "Each cell: failed seeds and the claim that they allow about the rate; the rate with its 95 % Wilson interval "
+        "(corrected near 0 and 1); medians over seeds at the last step. The claim is about whether more or fewer than "
         f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side, which with few seeds "
         f"is stricter than the interval); to claim fewer takes at least {stats.seeds_to_claim_absence()} seeds.",
     )
@@ -132,41 +132,55 @@ def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[
         base = next((run for run in group if run.experiment.subject == BASELINE), None)
         if base is None or len(group) < 2 or not _has(group, "high_quality_share"):
             continue
-        rows: list[list[Cell | str]] = []
-        for run in group:
-            if run is not base and len(set(run.experiment.seeds) & set(base.experiment.seeds)) > 1:
-                frame = compare(run, base).set_index("quantity")
-                name = Cell(run.experiment.subject, swatch=colours[run.experiment.subject], note=f"{frame['n'].iloc[0]} seeds")
-                rows.append([name, *(_difference(frame, quantity) for quantity in frame.index)])
-        if not rows:
+        paired = [r for r in group if r is not base and len(set(r.experiment.seeds) & set(base.experiment.seeds)) > 1]
+        if not paired:
             continue
-        tables.append(
-            Table(
-                f"Against {BASELINE} on {data}, seed by seed",
-                ["variant", *(_QUANTITIES.get(q, q.replace("_", " ")) for q in frame.index)],
-                rows,
-                f"Difference to {BASELINE} on the same seeds with its 95 % paired interval; for rates the exact McNemar test. "
-                "Divergence: Kullback-Leibler over modes and one bin for samples on none. Not corrected for the number of "
-                "comparisons.",
-            )
-        )
+        compared = [compare(run, base).assign(variant=run.experiment.subject) for run in paired]
+        frame = corrected(pd.concat(compared, ignore_index=True))
+        quantities = list(frame["quantity"].unique())
+        rows: list[list[Cell | str]] = []
+        for variant, mine in frame.groupby("variant", sort=False):
+            found = mine.set_index("quantity")
+            name = Cell(str(variant), swatch=colours[str(variant)], note=f"{found['n'].iloc[0]} seeds")
+            rows.append([name, *(_difference(found, quantity) for quantity in quantities)])
+        header = ["variant", *(_QUANTITIES.get(q, q.replace("_", " ")) for q in quantities)]
+        tables.append(Table(f"Against {BASELINE} on {data}, seed by seed", header, rows, _how_compared(frame)))
     return tables
+
+
+def _how_compared(frame: pd.DataFrame) -> str:
+    n_rates = int(frame["quantity"].str.endswith(RATE).sum())
+    kinds = [(n, what) for n, what in ((n_rates, "rate"), (len(frame) - n_rates, "score")) if n]
+    counted = " and, by themselves, ".join(
+        f"{n} {what}{'s' * (n > 1)} (which takes at least {stats.fewest_seeds(n)} common seeds)" for n, what in kinds
+    )
+    return (
+        f"Difference to {BASELINE} on the same seeds; for scores with its 95 % paired bootstrap interval, for reading. Exact "
+        "tests decide, McNemar's for rates and the sign-flip test for scores, at 5 % after Holm's correction for the "
+        f"comparisons in this table: {counted}. "
+        "Divergence: Kullback-Leibler over modes and one bin for samples on none."
+    )
 
 
 _QUANTITIES = {"kl_off_mode": "divergence (nats)"}
 
 
-def _difference(frame: pd.DataFrame, quantity: str) -> Cell:
-    row = frame.loc[quantity]
-    share = quantity.endswith(("rate", "share"))
+def _difference(found: pd.DataFrame, quantity: str) -> Cell:
+    if quantity not in found.index:
+        return Cell("not compared")
+    row = found.loc[quantity]
+    share = quantity.endswith((RATE, "share"))
     number = (lambda x: f"{x:+.0%}") if share else (lambda x: f"{x:+.2g}")
-    note = f"[{number(row['low'])}, {number(row['high'])}]" if np.isfinite(row["low"]) else "no interval: a seed has no value"
+    if quantity.endswith(RATE):
+        said = []
+    elif np.isfinite(row["low"]):
+        said = [f"[{number(row['low'])}, {number(row['high'])}]"]
+    else:
+        said = ["no interval: " + ("a seed has no value" if np.isnan(row["p_value"]) else "too few seeds")]
     if np.isfinite(row["p_value"]):
-        note = f"p = {row['p_value']:.2g}"
-    return Cell(
-        number(row["difference"]),
-        note=f"{note}, {row['answer'].replace('a is', 'it is').replace('b is', BASELINE + ' is')}",
-    )
+        said.append(f"p = {row['p_value']:.2g}, corrected {row['p_holm']:.2g}")
+    said.append(str(row["answer"]).replace("a is", "it is").replace("b is", BASELINE + " is"))
+    return Cell(number(row["difference"]), note=", ".join(said))
 
 
 def _rates_figure(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> Figure:
@@ -184,7 +198,8 @@ def _rates_figure(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plot
         ),
         frame,
         f"Share of collapsed seeds by variant with 95 % intervals: {said}.",
-        f"Points: share of {n} seeds; bars: 95 % Wilson interval; dotted: the tolerated rate of {stats.TOLERATED_RATE:.0%}.",
+        f"Points: share of {n} seeds; bars: 95 % Wilson interval, corrected near 0 and 1; dotted: the tolerated "
+        f"rate of {stats.TOLERATED_RATE:.0%}.",
     )
 
 
