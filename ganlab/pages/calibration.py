@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from ganlab import plots, stats
 from ganlab.calibration import NEAR, Score, balanced, scores
@@ -40,8 +41,8 @@ def _answer(scored: Sequence[Score], frame: pd.DataFrame) -> str:
     n = frame.drop_duplicates(["world", "seed"])
     return (
         f"On {n['world'].nunique()} kinds of planted runs, {n['world'].size} in all, {len(good)} of {len(scored)} diagnoses "
-        f"find at least {TARGET:.0%} of the failures and leave at least {TARGET:.0%} of the sound runs alone, on families of causes "
-        "that their thresholds were not tried on."
+        f"find at least {TARGET:.0%} of the failures and leave at least {TARGET:.0%} of the sound runs alone, on families of "
+        "causes that their thresholds were not tried on."
     )
 
 
@@ -78,7 +79,9 @@ def _figure(frame: pd.DataFrame) -> Figure:
             rows = rows.sort_values("strictness")
             ax.plot(rows["strictness"], rows["balanced"], marker="o", color=colours[str(half)], label=str(half), alpha=0.8)
         ax.axvline(1.0, color=plt.rcParams["text.color"], linestyle=":", linewidth=1)
-        ax.set_xscale("log", base=2)
+        ax.set_xscale("log")
+        ax.set_xticks([0.25, 0.5, 1, 2, 4], ["1/4", "1/2", "1", "2", "4"])
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_ylim(0.4, 1.03)
         ax.set_xlabel("strictness")
         ax.set_ylabel("share right")
