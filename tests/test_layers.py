@@ -18,7 +18,11 @@ LAYERS = [
     {"experiment", "stats", "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
-    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties"},
+    {"metrics.modes", "metrics.neighbours"},
+    {"metrics.members"},
+    {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
+    {"metrics.memorisation", "metrics.two_sample"},
+    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties", "turnover"},
     {"regularizers", "updates"},
     {"parts"},
     {"game"},
@@ -38,7 +42,8 @@ LAYERS = [
 
 TORCH_FREE = {
     "dynamics", "dynamics.games", "dynamics.rules",
-    "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
+    "registry", "experiment", "stats", "store", "trace", "turnover", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots",
+    "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
     "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip
