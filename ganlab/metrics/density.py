@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import stats as scipy_stats
 from torch import Tensor
 
 from ganlab.data.mixtures import Mixture
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array
 from ganlab.registry import InputError
 
@@ -54,9 +55,9 @@ def log_density_gap(samples: Tensor, distribution: Mixture) -> LogDensityGap:
     >>> round(log_density_gap(torch.zeros(10, 1), normal).gap, 9)  # densest point against the mean: half a nat a dimension
     0.5
     """
-    _refuse_point_masses(distribution)
+    _refuse(samples, distribution)
     mean, std = _log_density_moments(distribution)
-    n = samples.shape[-2]
+    (n,) = sizes(samples)
     null_std = std / math.sqrt(n)
 
     def measure(x: Array) -> tuple[float, float]:
@@ -88,9 +89,11 @@ def _log_prob(distribution: Mixture, x: Tensor) -> Tensor:
     return torch.cat([distribution.log_prob(part) for part in x.split(CHUNK)])
 
 
-def _refuse_point_masses(distribution: Mixture) -> None:
+def _refuse(samples: Tensor, distribution: Mixture) -> None:
     if not isinstance(distribution, Mixture) or not distribution.has_density:
         raise InputError(f"this needs a mixture with a density, so without point masses; got {distribution.name!r}")
+    if samples.shape[-1:] != distribution.shape:
+        raise InputError(f"samples of this mixture have {distribution.shape[0]} dimensions; got {tuple(samples.shape)}")
 
 
 class CellDivergence(NamedTuple):
@@ -123,7 +126,7 @@ def cell_divergence(
     distribution
         A mixture without point masses (else InputError).
     generator
-        Draws modes and perfect samplers, the same draws for all members.
+        Draws perfect samplers, the same for all members, and modes.
     shells
         4, so that a mode with 20 samples has 5 a cell.
     simulations
@@ -131,16 +134,16 @@ def cell_divergence(
 
     Source: Pearson 1900; Monte Carlo p-value Phipson and Smyth 2010.
     """
-    _refuse_point_masses(distribution)
-    n, k = samples.shape[-2], len(distribution.modes)
+    _refuse(samples, distribution)
+    (n,), k = sizes(samples), len(distribution.modes)
     mass = np.repeat(distribution.weights.numpy(), shells) / shells
-    u = torch.rand(n, generator=generator, device=generator.device, dtype=torch.float64).cpu()
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
     null = _chi_square(np.random.default_rng(seed).multinomial(n, mass, size=simulations), n * mass)
     edges = scipy_stats.chi2.ppf(np.arange(1, shells) / shells, distribution.shape[0])
 
     def measure(x: Array) -> tuple[float, float]:
-        cell = _cells(torch.from_numpy(x), distribution, u, edges)
+        own = np.random.default_rng([seed, zlib.crc32(x.tobytes())])  # members draw apart, and each as if it were alone
+        cell = _cells(torch.from_numpy(x), distribution, torch.from_numpy(own.random(n)), edges)
         counts = np.bincount(cell, minlength=k * shells)
         as_far = np.count_nonzero(null >= _chi_square(counts, n * mass) * (1 - 1e-12))
         return float(scipy_stats.entropy(counts, mass)), (1 + as_far) / (1 + simulations)

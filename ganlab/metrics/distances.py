@@ -14,7 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array
 from ganlab.registry import InputError
 
@@ -58,8 +58,9 @@ def frechet_distance(real: Tensor, fake: Tensor) -> Frechet:
     Source: Dowson and Landau 1982; Heusel et al. 2017. Expected value: derived to second order from the Wishart law, and exact
     to O(1 / n^2).
     """
+    n_real, n_fake = sizes(real, fake)
     found = over_members(_frechet, ("distance", "expected"), real, fake)
-    return Frechet(**found, n_real=real.shape[-2], n_fake=fake.shape[-2])
+    return Frechet(**found, n_real=n_real, n_fake=n_fake)
 
 
 def _frechet(real: Array, fake: Array) -> tuple[float, float]:
@@ -120,7 +121,7 @@ def wasserstein(real: Tensor, fake: Tensor, p: float = 1.0) -> Any:
     >>> wasserstein(torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [2.0]]))
     2.0
     """
-    n, m, d = real.shape[-2], fake.shape[-2], real.shape[-1]
+    (n, m), d = sizes(real, fake), real.shape[-1]
     if d > 1 and (n != m or n > LARGEST_ASSIGNMENT):
         raise InputError(
             f"the exact distance in {d} dimensions needs equal sizes of at most {LARGEST_ASSIGNMENT}; got {n} and {m}; take as "
@@ -151,6 +152,7 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, generator: torch.Generator, p
 
     Source: Rabin et al. 2011; Bonneel et al. 2015.
     """
+    sizes(real, fake)
     directions = unit_vectors(projections, real.shape[-1], generator)
     return over_members(_sliced, ("value",), real, fake, directions=directions, p=p)["value"]
 

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist, pdist
 from torch import Tensor
 
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array, to_kth_other
 
 
@@ -44,7 +44,7 @@ def vendi_score(real: Tensor, fake: Tensor, kernel: Literal["gaussian", "cosine"
 
     Source: Friedman and Dieng 2023, definition 3.1.
     """
-    n = min(real.shape[-2], fake.shape[-2])
+    n = min(sizes(real, fake))
     found = over_members(_vendi, ("fake", "real"), real[..., :n, :], fake[..., :n, :], kernel=kernel)
     return Vendi(**found, n=n)
 
@@ -115,7 +115,7 @@ def birthday_test(
 
     Source: Arora, Risteski and Zhang 2018, section 2; the permutation test in place of the eye is ours.
     """
-    n, m = real.shape[-2], fake.shape[-2]
+    n, m = sizes(real, fake)
     fakes = torch.tensor([False] * n + [True] * m)
     order = [torch.randperm(n + m, generator=generator, device=generator.device).cpu() for _ in range(permutations)]
     dealt = torch.stack([fakes, *(fakes[o] for o in order)]).numpy()

@@ -17,12 +17,8 @@ from ganlab.metrics.neighbours import Array
 from ganlab.registry import InputError
 
 
-def over_members(
-    measure: Callable[..., Sequence[float]], names: Sequence[str], *clouds: Tensor, **settings: Any
-) -> dict[str, Any]:
-    """Return what `measure(*clouds, **settings)` gives, by name: numbers for clouds `[n, d]`, else tensors `[member]`.
-
-    A cloud without a member axis is shared by all members. A member with a sample that is not finite has NaN everywhere.
+def sizes(*clouds: Tensor) -> tuple[int, ...]:
+    """Return how many samples each cloud `[n, d]` or `[member, n, d]` has.
 
     Raises
     ------
@@ -35,6 +31,19 @@ def over_members(
         raise InputError(
             f"samples must be [n, d] or [member, n, d], not empty, with the same d and members (flatten images); got {shapes}"
         )
+    return tuple(shape[-2] for shape in shapes)
+
+
+def over_members(
+    measure: Callable[..., Sequence[float]], names: Sequence[str], *clouds: Tensor, **settings: Any
+) -> dict[str, Any]:
+    """Return what `measure(*clouds, **settings)` gives, by name: numbers for clouds `[n, d]`, else tensors `[member]`.
+
+    A cloud without a member axis is shared by all members. A member with a sample that is not finite has NaN everywhere. Clouds
+    that `sizes` refuses are refused.
+    """
+    sizes(*clouds)
+    crowds = {len(cloud) for cloud in clouds if cloud.ndim == 3}
     arrays = [cloud.detach().to("cpu", torch.float64).numpy() for cloud in clouds]
 
     def one(member: int) -> Sequence[float]:

@@ -10,7 +10,7 @@ import torch
 from scipy import stats as scipy_stats
 from torch import Tensor
 
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.ndb import k_means
 from ganlab.metrics.neighbours import Array, nearest, to_kth_other
 
@@ -22,11 +22,12 @@ class Memorisation(NamedTuple):
     """Numbers for samples `[n, d]`, tensors `[member]` with members."""
 
     z: Any
-    """Standard normal for a perfect sampler; far below 0 for copies, above 0 for samples further off than fresh data."""
+    """Lowest z of a cell, each standard normal for a perfect sampler; far below 0 for copies."""
     p_value: Any
-    """One-sided: chance of so low a `z` if generated samples are as far from training data as fresh data are."""
+    """One-sided: chance of so low a `z`, in so many cells, if generated samples are as far from training data as fresh ones."""
     c_t: Any
-    """The published statistic: the mean of the cells' z, weighted by fresh data, without correction for ties."""
+    """The published statistic: the mean of the cells' z, weighted by fresh data, without correction for ties. Above 0 for
+    samples further off than fresh data."""
     cells: Any
     """Cells that held enough samples to be judged."""
     n_train: int
@@ -51,7 +52,8 @@ def nearest_neighbour_test(
         Seeds k-means, if there are cells.
     cells
         Cells of the training data, each judged by itself: copies in one region then do not hide behind bad samples in
-        another. One, by default, which has the most power; the paper takes some tens.
+        another, as they do in the mean of the cells. One, by default, which has most power for copies everywhere; the paper
+        takes some tens.
 
     Example
     -------
@@ -60,14 +62,15 @@ def nearest_neighbour_test(
     >>> round(copies.c_t, 1), copies.p_value < 1e-9
     (-38.7, True)
 
-    Source: Meehan, Chaudhuri and Dasgupta 2020, section 4; Mann and Whitney 1947, with the variance for ties. NaN where no
-    cell holds `FEWEST` samples of both kinds.
+    Source: Meehan, Chaudhuri and Dasgupta 2020, section 4; Mann and Whitney 1947, with the variance for ties; over
+    cells Sidak 1967, as they are independent. NaN where no cell holds `FEWEST` samples of both kinds.
     """
+    n_train, n_held_out, n_fake = sizes(train, held_out, fake)
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
     found = over_members(
         _nearest_neighbour_test, ("z", "p_value", "c_t", "cells"), train, held_out, fake, cells=cells, seed=seed
     )
-    return Memorisation(**found, n_train=train.shape[-2], n_held_out=held_out.shape[-2], n_fake=fake.shape[-2])
+    return Memorisation(**found, n_train=n_train, n_held_out=n_held_out, n_fake=n_fake)
 
 
 def _nearest_neighbour_test(train: Array, held_out: Array, fake: Array, cells: int, seed: int) -> tuple[float, ...]:
@@ -83,8 +86,8 @@ def _nearest_neighbour_test(train: Array, held_out: Array, fake: Array, cells: i
             weight.append(len(theirs))
     if not z:
         return math.nan, math.nan, math.nan, 0
-    total = float(np.dot(weight, z) / np.linalg.norm(weight))  # a sum of independent standard normals, scaled to be one
-    return total, float(scipy_stats.norm.cdf(total)), float(np.dot(weight, published) / np.sum(weight)), len(z)
+    p_value = -math.expm1(len(z) * scipy_stats.norm.logsf(min(z)))
+    return min(z), p_value, float(np.average(published, weights=weight)), len(z)
 
 
 def _rank_sum(mine: Array, theirs: Array) -> tuple[float, float]:
@@ -129,8 +132,9 @@ def authenticity(train: Tensor, held_out: Tensor, fake: Tensor) -> Authenticity:
     Source: Alaa et al. 2022 (AuthPct); null value and test: ours. Given the training data, fresh and perfect samples are
     authentic independently and with one chance, so the exact test keeps its level.
     """
+    n_train, n_held_out, n_fake = sizes(train, held_out, fake)
     found = over_members(_authenticity, ("fake", "held_out", "p_value"), train, held_out, fake)
-    return Authenticity(**found, n_train=train.shape[-2], n_held_out=held_out.shape[-2], n_fake=fake.shape[-2])
+    return Authenticity(**found, n_train=n_train, n_held_out=n_held_out, n_fake=n_fake)
 
 
 def _authenticity(train: Array, held_out: Array, fake: Array) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ import torch
 from scipy import stats as scipy_stats
 from torch import Tensor
 
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array, nearest
 
 LEVEL = 0.05
@@ -53,10 +53,11 @@ def different_bins(real: Tensor, fake: Tensor, generator: torch.Generator, bins:
     Source: Richardson and Weiss 2018, section 3.1 (raw count, pooled two-proportion z-test); correction: Holm 1979 on the
     conditional exact test of Fisher. A bin that both samples leave empty, or both fill, counts as equal.
     """
+    n_real, n_fake = sizes(real, fake)
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
     names = ("different", "different_corrected", "js", "bins", "expected", "js_floor")
     found = over_members(_different_bins, names, real, fake, bins=bins, seed=seed)
-    return DifferentBins(**found, n_real=real.shape[-2], n_fake=fake.shape[-2])
+    return DifferentBins(**found, n_real=n_real, n_fake=n_fake)
 
 
 def _different_bins(real: Array, fake: Array, bins: int, seed: int) -> tuple[float, ...]:

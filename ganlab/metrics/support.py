@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array, in_balls, to_kth_other
 
 
@@ -60,7 +60,7 @@ def precision_recall_density_coverage(real: Tensor, fake: Tensor, k: int = 5) ->
     code leaves the rim outside; the two differ on ties alone.
     """
     names = ("precision", "recall", "density", "coverage")
-    n_real, n_fake = real.shape[-2], fake.shape[-2]
+    n_real, n_fake = sizes(real, fake)
     return Support(
         **over_members(_support, names, real, fake, k=k), expected_density=1.0,
         expected_coverage=expected_coverage(n_real, n_fake, k), n_real=n_real, n_fake=n_fake, k=k,

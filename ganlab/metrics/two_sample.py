@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from ganlab.metrics.distances import unit_vectors
-from ganlab.metrics.members import over_members
+from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array
 
 PERMUTATIONS = 199
@@ -73,7 +73,8 @@ def mmd_test(real: Tensor, fake: Tensor, generator: torch.Generator, permutation
     def statistic(pooled: Array, dealt: Array) -> Array:
         squared = cdist(pooled, pooled, "sqeuclidean")
         width = np.median(squared[~np.eye(len(pooled), dtype=bool)])
-        return _pairs(-np.exp(-squared / (2 * width)) if width > 0 else -(squared == 0).astype(float), dealt)
+        unlike = -np.expm1(-squared / (2 * width)) if width > 0 else (squared > 0).astype(float)
+        return _pairs(unlike, dealt)  # 1 - kernel in place of - kernel: the ones cancel, and equal points are at exactly 0
 
     return _test(statistic, real, fake, generator, permutations)
 
@@ -85,6 +86,7 @@ def sliced_test(
 
     No matrix of pairs, so tens of thousands of samples are possible. Parameters as for `energy_test`.
     """
+    sizes(real, fake)
     directions = unit_vectors(projections, real.shape[-1], generator)
 
     def statistic(pooled: Array, dealt: Array) -> Array:
@@ -99,7 +101,7 @@ def _test(
     statistic: Callable[[Array, Array], Array], real: Tensor, fake: Tensor, generator: torch.Generator, permutations: int
 ) -> TwoSample:
     """`statistic(pooled [n + m, d], dealt [1 + permutation, n + m])` gives a distance for each deal; the first is the truth."""
-    n, m = real.shape[-2], fake.shape[-2]
+    n, m = sizes(real, fake)
     order = [torch.randperm(n + m, generator=generator, device=generator.device).cpu() for _ in range(permutations)]
     signs = torch.tensor([1 / n] * n + [-1 / m] * m, dtype=torch.float64)
     dealt = torch.stack([signs, *(signs[o] for o in order)]).numpy()
