@@ -68,6 +68,12 @@ def test_some_copies_among_good_samples_are_found(share: float) -> None:
     assert got.fake == pytest.approx((1 - share) * got.held_out, abs=0.08)
 
 
+def test_copies_of_points_that_the_training_data_hold_twice_are_copies() -> None:
+    """Both distances are 0 then, and a tie is no sign of authenticity."""
+    twice = fresh(100, 0).repeat(2, 1)
+    assert authenticity(twice, fresh(100, 1), twice[:100]).fake == 0
+
+
 def test_samples_further_than_fresh_data_are_no_copies() -> None:
     train = fresh(300, 0)
     got = nearest_neighbour_test(train, fresh(300, 1), fresh(300, 2) * 1.1, draws())

@@ -106,6 +106,15 @@ def test_neighbours_and_balls_are_those_of_all_differences(d: int, shift: float)
 
 
 @pytest.mark.parametrize("d", [2, 20])
+def test_near_copies_have_their_distance_to_nine_digits(d: int) -> None:
+    """A millionth apart among points of length 10: the square of that is lost in the rounding of 100."""
+    points = 10 / d**0.5 * normal(50, d).double().numpy()
+    distance, index = nearest(points + 1e-6, points, 1)
+    np.testing.assert_allclose(distance[:, 0], 1e-6 * d**0.5, rtol=1e-8)
+    assert index[:, 0].tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("d", [2, 20])
 def test_the_rim_belongs_to_the_ball_and_copies_are_others(d: int) -> None:
     points = np.zeros((4, d))
     points[:, 0] = [0.0, 0.1, 0.1, 0.3]

@@ -67,7 +67,8 @@ def from_data(real: Tensor, n_real: int, n_fake: int) -> Draw:
         raise InputError(f"real against real takes n_real + n_fake = {n_real + n_fake} samples; there are {len(real)}")
 
     def draw(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        chosen = real[torch.randperm(len(real), generator=generator)[: n_real + n_fake]]
+        order = torch.randperm(len(real), generator=generator, device=generator.device)
+        chosen = real[order[: n_real + n_fake].to(real.device)]
         return chosen[:n_real], chosen[n_real:]
 
     return draw
