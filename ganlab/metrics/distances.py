@@ -21,8 +21,8 @@ from ganlab.registry import InputError
 LARGEST_ASSIGNMENT = 2000
 """Most samples whose exact Wasserstein distance is computed: a second at 2000, and it grows with the cube."""
 
-CHUNK = 1000
-"""Rows of a kernel matrix that exist at a time."""
+CHUNK = 250
+"""Rows of a kernel matrix that exist at a time: 250 x 10 000 fit the cache."""
 
 
 class Frechet(NamedTuple):
@@ -102,7 +102,11 @@ def _kernel_distance(real: Array, fake: Array) -> tuple[float]:
 
 
 def _kernel_sum(x: Array, y: Array) -> float:
-    return float(sum(((x[i : i + CHUNK] @ y.T / x.shape[1] + 1) ** 3).sum() for i in range(0, len(x), CHUNK)))
+    total = 0.0
+    for start in range(0, len(x), CHUNK):
+        product = x[start : start + CHUNK] @ y.T / x.shape[1] + 1
+        total += float(np.einsum("nm,nm,nm->", product, product, product))  # numpy's cube is ten times slower
+    return total
 
 
 def wasserstein(real: Tensor, fake: Tensor, p: float = 1.0) -> Any:
