@@ -81,9 +81,11 @@ def named_data() -> list[str]:
 
 
 MIXTURES = [name for name in named_data() if isinstance(data.get(name), Mixture)]
-DENSE = [name for name in MIXTURES if data.get(name).has_density and data.get(name).shape[0] <= 2]
+DENSE = [n for n in MIXTURES if (made := data.get(n)).has_density and made.shape[0] <= 2 and len(made.modes) <= 36]
+"""With more modes the quadrature takes gigabytes; `test_density` holds samples of those against their density."""
 DOUBLED = {"ring8_unrolled_notebook", "ring12_lipizzaner"}
 """Their sources counted one centre twice."""
+DECLARED = {"ring8_unequal": [10 / 44, 1 / 44] * 4}
 
 
 @pytest.mark.parametrize("name", named_data())
@@ -122,6 +124,7 @@ def test_modes_are_distinct_and_equally_likely_unless_declared(name: str) -> Non
     wanted = np.full(k, 1 / k)
     if name in DOUBLED:
         wanted = np.array([2] + [1] * (k - 1)) / (k + 1)
+    wanted = np.array(DECLARED.get(name, wanted))
     np.testing.assert_allclose(made.weights.numpy(), wanted, rtol=1e-12)
 
 

@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganlab"
 
 STATS = ("bootstrap", "failure_times", "intervals", "many", "more_seeds", "pairs", "rates")
+DIAGNOSES = ("divergence", "looks", "mode_collapse", "non_convergence", "vanishing_gradients")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
@@ -19,7 +20,11 @@ LAYERS = [
     {"experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
-    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties"},
+    {"metrics.modes", "metrics.neighbours"},
+    {"metrics.members"},
+    {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
+    {"metrics.memorisation", "metrics.two_sample"},
+    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties", "turnover"},
     {"regularizers", "updates"},
     {"parts"},
     {"game"},
@@ -29,10 +34,11 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
-    {"diagnoses", "diagnoses.mode_collapse", "sweep", "timing"},
+    {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES), "planted", "sweep", "timing"},
+    {"calibration"},
     {"plots"},
     {"throughput_plots"},
-    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
+    {"pages", "pages.calibration", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
     {"catalogue", "cli"},
 ]
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
@@ -40,7 +46,8 @@ LAYERS = [
 TORCH_FREE = {
     "dynamics", "dynamics.games", "dynamics.rules",
     "stats", *(f"stats.{name}" for name in STATS),
-    "registry", "experiment", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
+    "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
+    "calibration", "pages.calibration", "sweep", "plots", "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
     "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip

@@ -67,6 +67,7 @@ NAMED = [
     ("ring10_presgan", 10, 3.0, 0.05, False, None, False),
     ("ring12_lipizzaner", 11, 4.0, 0.0, True, None, False),
     ("grid25", 25, 2.0, 0.05, False, None, False),
+    ("grid100", 100, 2.0, 0.05, False, None, False),
     ("grid25_pacgan", 25, 2.0, 0.05, False, 100_000, False),
     ("grid25_wgan_gp", 25, 2 / WGAN_GP[1], 0.05 / WGAN_GP[1], False, 100_000, True),
     ("grid25_bourgan", 25, 2.0, 0.1, False, 1250, True),
@@ -93,6 +94,36 @@ def test_named_definition_has_its_published_numbers(
     assert (None if made.points is None else len(made.points)) == points
     assert made.stratified == stratified
     assert made.has_density == (std > 0)
+
+
+def test_a_cube_has_a_thousand_modes_at_equal_spacing_about_the_origin() -> None:
+    made = data.get("cube1000")
+    assert made.modes.shape == (1000, 3)
+    assert sorted(set(made.modes.flatten().tolist())) == [-9, -7, -5, -3, -1, 1, 3, 5, 7, 9]
+    assert len(torch.unique(made.modes, dim=0)) == 1000
+    assert made.separation == pytest.approx(40)  # as hard to join as grid25
+
+
+def test_unequal_weights_are_ten_to_one_in_turn() -> None:
+    made = data.get("ring8_unequal")
+    assert torch.equal(made.modes, data.get("ring8").modes)
+    _, mode = made.sample_labelled(44_000, rng.stream(0, "data"))
+    counts = torch.bincount(mode, minlength=8)
+    wanted = np.array([10_000, 1000] * 4)
+    np.testing.assert_allclose(counts, wanted, atol=4 * math.sqrt(10_000), rtol=0)
+    assert abs(counts[1::2] - 1000).max() < 4 * math.sqrt(1000)
+
+
+def test_the_1200_dimensional_data_lie_on_a_shell_and_not_within_ten_standard_deviations() -> None:
+    """26.45 +- 0.71 from their mean; 27.62 holds 95 % of them, by the chi law of their 700 noisy dimensions."""
+    made = data.get("mixture1200")
+    x, mode = made.sample_labelled(1000, rng.stream(0, "data"))
+    distance = (x - made.modes[mode]).norm(dim=1)
+    assert float(distance.mean()) == pytest.approx(26.45, abs=0.1)
+    assert float(distance.std()) == pytest.approx(0.71, abs=0.06)
+    assert float(distance.min()) > 10
+    assert scipy_stats.chi.ppf(0.95, made.dimensions) == pytest.approx(27.62, abs=0.005)
+    assert float((distance < 27.62).double().mean()) == pytest.approx(0.95, abs=4 * math.sqrt(0.05 * 0.95 / 1000))
 
 
 def test_places_that_differ_between_sources() -> None:

@@ -195,6 +195,12 @@ def grid(
     return Mixture(centres - centres.mean(0) if centred else centres, std, weights, points, stratified)
 
 
+def cube(side: int, spacing: float, std: float) -> Mixture:
+    """Gaussians on a cubic grid in three dimensions, centred at the origin."""
+    along = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+    return Mixture(torch.cartesian_prod(along, along, along), std)
+
+
 def pacgan_1200d() -> Mixture:
     """Ten modes in 1200 dimensions: unit noise on the first 700, none on the rest, so there is no density."""
     shift = [-1, -0.5, 0, 0.5, -2, -2.5, 10, 0.25, -13, -5.5]
@@ -288,6 +294,13 @@ _named(
     std=0.0,
     weights=(2, *[1] * 10),
 )
+_named(
+    "ring8_unequal",
+    ring,
+    "weights 10 : 1 as an option of Toutouh 2026, tutorial; which modes are the heavy ones: ganlab",
+    "ring8 with weights 10 and 1 in turn",
+    weights=(10, 1) * 4,
+)
 _named("grid25", grid, "Dumoulin et al. 2017, ALI; PacGAN", "5 x 5 modes, spacing 2, std 0.05")
 _named("grid25_pacgan", grid, _PACGAN, "grid25 as 100 000 fixed points", points=100_000)
 _named(
@@ -348,5 +361,15 @@ _named(
     "5 modes in one dimension",
     modes=[[10], [20], [60], [80], [110]],
     std=[3, 3, 2, 2, 1],
+)
+_named("grid100", grid, "ganlab: grid25 continued", "10 x 10 modes, spacing 2, std 0.05", rows=10, columns=10)
+_named(
+    "cube1000",
+    cube,
+    "ganlab: as many modes as stacked MNIST, three digits as three coordinates",
+    "10 x 10 x 10 modes in three dimensions, spacing 2, std 0.05",
+    side=10,
+    spacing=2.0,
+    std=0.05,
 )
 _named("mixture1200", pacgan_1200d, "Lin et al. 2018, PacGAN, released code", "10 modes in 1200 dimensions")
