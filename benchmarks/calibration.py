@@ -15,6 +15,7 @@ from ganlab.planted import Script, World
 Random = np.random.Generator
 OBJECTIVES = ("minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic")
 COLLAPSE, VANISHING, MOVING, DIVERGING = "mode_collapse", "vanishing_gradients", "non_convergence", "divergence"
+COPYING, OVERFITTING = "memorisation", "discriminator_overfitting"
 
 
 def always(**values: Any) -> Script:
@@ -157,6 +158,23 @@ def worlds() -> list[World]:
         w("grid25: swings more and more, least squares", "growing swings", swing(0.1, 11.3, 5.0), [DIVERGING, MOVING], None,
           "least_squares", "grid25", unknown=[COLLAPSE]),
     ]  # fmt: skip
+    few, some = "ring:points=200", "grid:points=1000"
+    copying = [
+        w("200 points: all copied", "copies", always(copied=1.0), [COPYING], None, data=few),
+        w("1000 points: a third copied", "copies", always(copied=0.34), [COPYING], None, data=some),
+        w("200 points: copied since a half, Wasserstein", "copies on the way", since(0.48, copied=0.6), [COPYING], None,
+          "wasserstein", few),
+        w("1000 points: a sixth copied", "copies on the way", since(0.3, copied=0.17), [COPYING], None, data=some),
+        w("200 points: known to the discriminator", "known points", always(learnt=2.0), [OVERFITTING], 0.0, data=few),
+        w("1000 points: known since a half", "known points", since(0.48, learnt=1.0), [OVERFITTING], 0.48, "hinge", some),
+        w("1000 points: known to the critic", "points learnt by heart", always(learnt=5.0), [OVERFITTING], 0.0, "wasserstein",
+          some),
+        w("200 points: known and copied", "points learnt by heart", always(learnt=3.0, copied=0.8), [OVERFITTING, COPYING],
+          None, data=few),
+        w("200 points: sound", "fixed data, sound", always(), data=few),
+        w("1000 points: sound, relativistic", "fixed data, sound", always(), objective="relativistic", data=some),
+        w("1000 points: a fifth too tight", "fixed data, tight", always(spread=0.8), data=some),
+    ]  # fmt: skip
     healthy = [
         *(w(f"ring8: sound, {objective}", "sound", always(), objective=objective) for objective in OBJECTIVES),
         w("grid25: sound", "sound", always(), data="grid25"),
@@ -182,4 +200,4 @@ def worlds() -> list[World]:
         w("grid25: spread a fifth too wide, weights uneven", "mild tilt",
           lambda p, r: {"spread": 1.2, "shares": 1 + 0.3 * r.random(25)}, data="grid25"),
     ]  # fmt: skip
-    return [*collapsed, *vanishing, *moving, *diverging, *healthy]
+    return [*collapsed, *vanishing, *moving, *diverging, *copying, *healthy]

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -23,18 +24,20 @@ from ganlab.data.mixtures import Mixture
 from ganlab.engine import MAPS, stack
 from ganlab.experiment import Experiment, Member, Run, outcome
 from ganlab.game import Game, State, initial
+from ganlab.probes import has_held_out
 
 Script = Callable[[float, np.random.Generator], Mapping[str, Any]]
 """From progress in [0, 1] and a seed's own random numbers, the same at every look, to the numbers that differ from `SOUND`."""
 
 SOUND: Mapping[str, Any] = {
     "shares": 1.0, "spread": 1.0, "shift": 0.0, "angle": 0.0, "size": 1.0,
-    "height": 0.3, "foot": 0.5, "flat": 0.0, "ballast": 1.0,
+    "height": 0.3, "foot": 0.5, "flat": 0.0, "ballast": 1.0, "copied": 0.0, "learnt": 0.0,
 }  # fmt: skip
 """A perfect generator before a discriminator that has nearly given up. `shares` of the modes, relative; `spread` of each and
 `size` of the whole, as multiples; `shift` along the first axis, in the data's standard deviations; `angle` about the origin, in
 turns; `height` of the discriminator's hills, in nats, and radius of their `foot`, in the unit of shift; whether the ground
-beyond is `flat`, from 0 to 1; `ballast`, length of parameters that do nothing."""
+beyond is `flat`, from 0 to 1; `ballast`, length of parameters that do nothing. Where the data are fixed points: share of
+samples `copied` from them, and `learnt`, what the discriminator adds to a logit at such a point, in nats."""
 
 LATENT = 1
 """Latents beside one for each dimension: the first chooses the mode."""
@@ -45,6 +48,7 @@ class PlantedGenerator(nn.Module):
 
     modes: Tensor
     std: Tensor
+    points: Tensor
 
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
@@ -53,8 +57,8 @@ class PlantedGenerator(nn.Module):
         self.register_buffer("std", mixture.std.float())
         self.scale = mixture.variance**0.5
         self.shares, self.shift = nn.Parameter(torch.ones(k)), nn.Parameter(torch.zeros(d))
-        self.spread, self.angle, self.size = (nn.Parameter(torch.ones(1)) for _ in range(3))
-        self.ballast = nn.Parameter(torch.ones(1))
+        self.register_buffer("points", torch.zeros(1, d) if mixture.points is None else mixture.points)
+        self.spread, self.angle, self.size, self.ballast, self.copied = (nn.Parameter(torch.ones(1)) for _ in range(5))
 
     def forward(self, z: Tensor) -> Tensor:
         u = torch.special.ndtr(z[:, 0].contiguous())
@@ -63,25 +67,31 @@ class PlantedGenerator(nn.Module):
         x = self.modes[mode] + self.spread * self.std[mode] * z[:, 1:]
         c, s = torch.cos(2 * math.pi * self.angle), torch.sin(2 * math.pi * self.angle)
         x = torch.cat([c * x[:, :1] - s * x[:, 1:2], s * x[:, :1] + c * x[:, 1:2], x[:, 2:]], 1)
-        return self.size * x + self.scale * self.shift + 0.0 * self.ballast
+        x = self.size * x + self.scale * self.shift + 0.0 * self.ballast
+        v = torch.special.ndtr(z[:, 1].contiguous())  # which are copied, and of which point
+        copy = self.points[(v * 1e6).long() % len(self.points)]
+        return torch.where((v * 1e3 % 1 < self.copied)[:, None], copy, x)
 
 
 class PlantedDiscriminator(nn.Module):
     """A hill over each mode, `[n, d] -> [n]`: falling with the distance to the nearest, or flat from a bit beyond its foot."""
 
     modes: Tensor
+    points: Tensor
 
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
         self.register_buffer("modes", mixture.modes.float())
+        self.register_buffer("points", mixture.modes.float() if mixture.points is None else mixture.points)
         self.scale = mixture.variance**0.5
-        self.height, self.foot, self.flat, self.ballast = (nn.Parameter(torch.ones(1)) for _ in range(4))
+        self.height, self.foot, self.flat, self.ballast, self.learnt = (nn.Parameter(torch.ones(1)) for _ in range(5))
 
     def forward(self, x: Tensor) -> Tensor:
-        away = (x[:, None] - self.modes).square().sum(-1).min(1).values.add(1e-12).sqrt() / self.scale
+        away = (x[:, None] - self.modes).square().sum(-1).amin(1).add(1e-12).sqrt() / self.scale
         slope = 1 - 2 * away / self.foot
         hill = self.flat * torch.tanh(10 * slope) + (1 - self.flat) * slope
-        return self.height * hill + 0.0 * self.ballast
+        known = (x[:, None] - self.points).abs().sum(-1).amin(1) < 1e-6
+        return self.height * hill + self.learnt * known + 0.0 * self.ballast
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,8 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
         MAPS[way](partial(look, game, mixture))
         for way, look in (("vmap", train.look_at_players), ("loop", train.look_at_samples))
     )
-    readings, fake = [], ()
+    readings: list[tuple[int, Any]] = []
+    fake: Any = ()
     for i in range(looks):
         state = stack([_placed(game, s, world, m, i / (looks - 1)) for s, m in zip(start, members, strict=True)])
         numbers: dict[str, Tensor] = {}
@@ -139,7 +150,11 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
     faults = {}
     if world.fault is not None:
         faults = {m.place: (round(world.fault * experiment.steps), "generator loss") for m in members}
-    return Run(experiment, train.tidy(experiment, members, readings), outcome(experiment, faults), {}, {"sources": {}})
+    table = train.tidy(experiment, members, readings)
+    if has_held_out(mixture):
+        copying = [(experiment.steps, train.copying(mixture, fake, members))]
+        table = pd.concat([table, train.tidy(experiment, members, copying)], ignore_index=True)
+    return Run(experiment, table, outcome(experiment, faults), {}, {"sources": {}})
 
 
 def _placed(game: Game, state: State, world: World, member: Member, progress: float) -> State:

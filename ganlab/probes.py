@@ -17,7 +17,7 @@ from torch.func import grad, grad_and_value, vjp
 from torch.nn.functional import normalize
 
 from ganlab.data.mixtures import Mixture
-from ganlab.game import Batch, Game, Shown, State
+from ganlab.game import Batch, Game, Shown, State, pack
 from ganlab.metrics import RULES, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
@@ -62,6 +62,8 @@ class View:
     data: Any
     real: Any = ()
     """Real samples to measure against, `[n, *shape]`; the same at every look."""
+    held_out: Any = ()
+    """Data that training does not see, as many as `real`; () where every real sample is a fresh one."""
     before: Any = ()
     """The generated samples of the look before, from the same latents; () at the first."""
 
@@ -125,18 +127,23 @@ def losses(view: View) -> Reading:
 def logits(view: View) -> Reading:
     """Mean and spread of the logits, accuracy, and the chance that a real logit exceeds a fake one."""
     real, fake = view.logits
-    ladder = fake.sort().values
-    below, not_above = (torch.searchsorted(ladder, real.contiguous(), side=side).to(real) for side in ("left", "right"))
-    wins = (below + not_above) / (2 * len(fake))  # the share of fake logits below each real one, equal ones half
     reading = _one(
         real_logit_mean=real.mean(), real_logit_std=real.std(), fake_logit_mean=fake.mean(), fake_logit_std=fake.std(),
-        separation=torch.where(torch.isfinite(real).all() & torch.isfinite(fake).all(), wins.mean(), torch.nan),
+        separation=_exceeds(real, fake),
     )  # fmt: skip
     threshold = OBJECTIVES.entry(view.game.objective).facts["threshold"]
     if threshold is None:  # a critic's logits have no zero point, so it has no accuracy
         return reading
     right = (_side(real - threshold).mean() + _side(threshold - fake).mean()) / 2
     return {**reading, **_one(discriminator_accuracy=right)}
+
+
+def _exceeds(a: Tensor, b: Tensor) -> Tensor:
+    """Return the chance that one of `a` exceeds one of `b`, equal ones counting half; NaN where one is not finite."""
+    ladder = b.sort().values
+    below, not_above = (torch.searchsorted(ladder, a.contiguous(), side=side).to(a) for side in ("left", "right"))
+    wins = (below + not_above) / (2 * len(b))
+    return torch.where(torch.isfinite(a).all() & torch.isfinite(b).all(), wins.mean(), torch.nan)
 
 
 def _side(margin: Tensor) -> Tensor:
@@ -198,6 +205,19 @@ def _scale(real: Tensor) -> Tensor:
     """Return the root mean square distance of real samples `[n, *shape]` from their mean."""
     x = real.flatten(1)
     return (x - x.mean(0)).square().sum(1).mean().sqrt()
+
+
+@PROBES.register(source="Mann and Whitney 1947, of logits of training and held-out data", reads="players", needs="held_out")
+def overfitting(view: View) -> Reading:
+    """Chance that the logit of a training sample exceeds that of one held out: 1/2 where the discriminator only knows the law.
+
+    Not read where it is shown something beside the sample, which held-out data have not.
+    """
+    if view.game.shown != "sample":
+        return {}
+    train, held = (view.shown.logits(pack(x[: len(x) // view.game.packing * view.game.packing], view.game.packing))
+                   for x in (view.real, view.held_out))  # fmt: skip
+    return _one(held_out_separation=_exceeds(train, held))
 
 
 @PROBES.register(source="Euclidean norm", reads="players")
@@ -273,7 +293,13 @@ def modes(view: View) -> Reading:
 def applicable(data: Any, reads: str) -> list[Callable[[View], Reading]]:
     """Return the probes that this data distribution allows, of those that read the "players" or the evaluation "samples"."""
     chosen = [entry for entry in PROBES.entries() if entry.facts["reads"] == reads]
-    return [entry.thing for entry in chosen if entry.facts.get("needs") is None or has_modes(data)]
+    known = {None: True, "modes": has_modes(data), "held_out": has_held_out(data)}
+    return [entry.thing for entry in chosen if known[entry.facts.get("needs")]]
+
+
+def has_held_out(data: Any) -> bool:
+    """Return whether training sees a fixed set of samples, and there are others of the same kind."""
+    return getattr(data, "training", None) is not None
 
 
 def has_modes(data: Any) -> bool:

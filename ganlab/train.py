@@ -27,6 +27,7 @@ from ganlab import data as distributions
 from ganlab.engine import MAPS, Advance, beside, stack
 from ganlab.experiment import MOMENTS, Experiment, Member, Run, outcome
 from ganlab.game import UPDATES, Batch, Game, State, StepLosses, initial, step
+from ganlab.metrics import copied_share, nearest_neighbour_test
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.penalties import CONSTRAINTS, PENALTIES
@@ -39,6 +40,9 @@ BLOCK = 32
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
+
+COMPARED = 1000
+"""Samples, generated and held out, whose distances to all training data are taken at the end."""
 
 Tick = Callable[[int], None]
 """Told the steps finished since it was last told."""
@@ -218,6 +222,11 @@ def train(
             tick(end - start)
     record(experiment.steps)
 
+    table = tidy(experiment, members, readings)
+    if watch and probes.has_held_out(data):
+        at_end = [(experiment.steps, copying(data, fake, members))]
+        table = trace.check(pd.concat([table, tidy(experiment, members, at_end)], ignore_index=True))
+
     arrays: dict[str, Any] = {}
     if watch:
         arrays = {
@@ -232,7 +241,7 @@ def train(
         arrays |= {"discriminator": state.discriminator.parameters.cpu().numpy()}
     return Run(
         experiment=experiment,
-        trace=tidy(experiment, members, readings),
+        trace=table,
         outcome=outcome(experiment, {members[m].place: fault for m, fault in faults.items()}, places),
         samples=arrays,
         environment=environment(device, dtype, engine, time.perf_counter() - started)
@@ -278,6 +287,8 @@ class Looks(NamedTuple):
     """Latents of the evaluation samples."""
     real: Tensor
     """Real samples to measure them against."""
+    held_out: Any = ()
+    """As many that training does not see; () where every real sample is a fresh one."""
 
 
 def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
@@ -288,7 +299,9 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
         real, latent = _pairs(game, data, max(n, batch), generator, generator, generator)
         noise = rng.uniform(game.noise_shape(batch, data.shape), generator)
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
-        return Looks(Batch(real[:batch], latent[:batch], noise, jitter), latent[:n], real[: min(n, probes.SLICED)])
+        real, first = real[: min(n, probes.SLICED)], real[:batch]
+        held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
+        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held)
 
     stacked: Looks = stack([draw(member) for member in members])
     return stacked
@@ -296,15 +309,27 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
 
 def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
     """Return the readings of one member's play, in the order of their names."""
-    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real), "players")
+    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out), "players")
 
 
 def look_at_samples(
     game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
 ) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
     """Return the readings of one member's evaluation samples, and the samples; `before` are those of the look before."""
-    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, before)
+    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
     return _readings(view, "samples"), view.fake
+
+
+def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
+    """Return how close each member's samples `[member, n, *shape]` are to training data, beside data held out from it."""
+    found: dict[Any, list[float]] = {("copying_z", probes.WHOLE): [], ("copied_share", probes.WHOLE): []}
+    seen = data.training.flatten(1).cpu()
+    for samples, member in zip(fake[:, :COMPARED].flatten(2).float().cpu(), members, strict=True):
+        fresh = data.held_out(COMPARED, rng.stream(member.seed, "evaluation")).flatten(1).cpu()
+        test = nearest_neighbour_test(seen, fresh, samples, rng.stream(member.seed, "evaluation"))
+        found["copying_z", probes.WHOLE].append(test.z)
+        found["copied_share", probes.WHOLE].append(copied_share(seen, fresh, samples))
+    return {key: torch.tensor(values)[:, None] for key, values in found.items()}
 
 
 def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:

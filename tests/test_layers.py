@@ -12,7 +12,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "ganlab"
 
 STATS = ("bootstrap", "failure_times", "intervals", "many", "more_seeds", "pairs", "rates")
-DIAGNOSES = ("divergence", "looks", "mode_collapse", "non_convergence", "vanishing_gradients")
+DIAGNOSES = (
+    "discriminator_overfitting", "divergence", "looks", "memorisation", "mode_collapse", "non_convergence",
+    "vanishing_gradients",
+)  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [

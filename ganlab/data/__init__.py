@@ -56,9 +56,11 @@ class Points:
         `[n, *shape]`, floating point.
     name
         For tables and reports; empty names them by a hash of their content.
+    held_out
+        Points of the same kind that training must not see, `[m, *shape]`; with them copying and overfitting are looked for.
     """
 
-    def __init__(self, points: Tensor, name: str = "") -> None:
+    def __init__(self, points: Tensor, name: str = "", held_out: Tensor | None = None) -> None:
         if not isinstance(points, Tensor) or points.ndim < 2 or not points.numel() or not points.is_floating_point():
             what = f"{points.dtype} {tuple(points.shape)}" if isinstance(points, Tensor) else type(points).__name__
             raise InputError(f"data points must be a floating-point tensor [n, *shape]; got {what}")
@@ -67,6 +69,20 @@ class Points:
         digest = hashlib.sha256(points.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
         self.name, self.points, self.shape = name or f"points-{digest[:12]}", points.detach(), tuple(points.shape[1:])
         self._held = Held(self.points)
+        self._held_out = held_out
+        if held_out is not None and tuple(held_out.shape[1:]) != self.shape:
+            raise InputError(f"held-out points must have the shape {self.shape} of the others; got {tuple(held_out.shape[1:])}")
+
+    @property
+    def training(self) -> Tensor | None:
+        """All points, where there are held-out ones to compare them with; else None."""
+        return None if self._held_out is None else self.points
+
+    def held_out(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n of the held-out points, drawn with replacement."""
+        assert self._held_out is not None
+        index = torch.randint(len(self._held_out), (n,), generator=generator, device=generator.device)
+        return self._held_out.to(generator.device)[index].float()
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Return n of the points `[n, *shape]`, float32, on the generator's device."""

@@ -76,6 +76,16 @@ class LabelledImages:
         device = self.train.device if generator.device.type == "cpu" else generator.device
         return scaled(self.train[index], self.low).to(device), self.train_labels[index].to(device)
 
+    @property
+    def training(self) -> Tensor:
+        """All training images as samples, `[n, 1, height, width]`."""
+        return scaled(self.train, self.low)
+
+    def held_out(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n test images as samples, which no training has seen, drawn with replacement."""
+        index = torch.randint(len(self.test), (n,), generator=generator, device=generator.device).to(self.test.device)
+        return scaled(self.test[index], self.low).to(generator.device if generator.device.type != "cpu" else self.test.device)
+
     def to(self, device: str) -> LabelledImages:
         """Return the same images on another device."""
         moved = {name: getattr(self, name).to(device) for name in ("train", "train_labels", "test", "test_labels")}

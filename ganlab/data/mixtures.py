@@ -123,6 +123,15 @@ class Mixture:
         index = torch.randint(len(points), (n,), generator=generator, device=generator.device)
         return points[index], labels[index]
 
+    @property
+    def training(self) -> Tensor | None:
+        """The fixed points that all samples are, `[points, d]`; None where every sample is a fresh one."""
+        return self.points
+
+    def held_out(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n samples `[n, d]` of the mixture itself, whatever the fixed points."""
+        return self._fresh(n, generator)[0]
+
     def _fresh(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         k, device = len(self.modes), generator.device
         modes, std, cumulative = self._law.on(device)

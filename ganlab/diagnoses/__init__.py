@@ -220,7 +220,9 @@ def _failed(run: Run, code: str, seeds: list[int]) -> np.ndarray | None:
 
 
 from ganlab.diagnoses import (  # noqa: E402, F401  (each registers its check above)
+    discriminator_overfitting,
     divergence,
+    memorisation,
     mode_collapse,
     non_convergence,
     vanishing_gradients,

@@ -11,7 +11,7 @@ from ganlab.metrics.classes import ClassDistance, InceptionScore, class_histogra
 from ganlab.metrics.density import CellDivergence, LogDensityGap, cell_divergence, log_density_gap
 from ganlab.metrics.distances import Frechet, frechet_distance, kernel_distance, sliced_wasserstein, wasserstein
 from ganlab.metrics.diversity import Birthday, Vendi, birthday_test, chance_of_no_repeat, vendi_score
-from ganlab.metrics.memorisation import Authenticity, Memorisation, authenticity, nearest_neighbour_test
+from ganlab.metrics.memorisation import Authenticity, Memorisation, authenticity, copied_share, nearest_neighbour_test
 from ganlab.metrics.modes import (
     RULES,
     WITHIN_3_STD,
@@ -37,7 +37,8 @@ __all__ = [
     "RULES", "WITHIN_3_STD", "Authenticity", "Band", "Birthday", "CellDivergence", "ClassDistance", "DifferentBins",
     "Frechet", "InceptionScore", "LogDensityGap", "Memorisation", "ModeCoverage", "Nearest", "Rule", "Support",
     "TwoSample", "Vendi", "authenticity", "birthday_test", "ceiling", "cell_divergence", "chance_of_no_repeat",
-    "class_histogram_distance", "coverage_alone", "covered", "different_bins", "energy_test", "expected_coverage",
+    "class_histogram_distance", "copied_share", "coverage_alone", "covered", "different_bins", "energy_test",
+    "expected_coverage",
     "frechet_distance", "from_data", "from_law", "high_quality", "inception_score", "js", "kernel_distance", "kl",
     "log_density_gap", "mmd_test", "mode_coverage", "nearest_modes", "nearest_neighbour_test", "perfect_band",
     "precision_recall_density_coverage", "sliced_test", "sliced_wasserstein", "summary", "vendi_score", "wasserstein",
