@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.penalties import CONSTRAINTS, PENALTIES
 from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
+from ganlab.surface import surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
 
 BLOCK = 32
@@ -217,10 +219,13 @@ def train(
 
     arrays: dict[str, Any] = {}
     if watch:
+        real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
+        views = [probes.View(game, *tree_map(itemgetter(m), (state, *looks, numbers)), data) for m in range(len(members))]
         arrays = {
             "generated": torch.stack(samples, 1).numpy(),
             "moments": np.asarray(sorted(kept)),
-            "real": data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu().numpy(),
+            "real": real.numpy(),
+            **surfaces(views, real),
         }
         if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}

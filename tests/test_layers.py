@@ -24,6 +24,7 @@ LAYERS = [
     {"game"},
     {"recipes", "variants"},
     {"probes", "planning"},
+    {"surface"},
     {"train"},
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
