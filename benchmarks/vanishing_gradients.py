@@ -1,9 +1,9 @@
 """Does the generator still get a signal when the discriminator is trained to the end? Arjovsky and Bottou's frozen generator.
 
-A GAN trains for an age, its generator freezes, and a fresh discriminator trains alone. And the lecture's own experiment: the GAN for
-points on a line goes on with its generator frozen and its discriminator as it is.
+A GAN trains for an age, its generator freezes, and a fresh discriminator trains alone. And the lecture's own experiment: the
+GAN for points on a line goes on with its generator frozen and its discriminator as it is.
 
-`pytest benchmarks/vanishing_gradients.py` times one block of steps of each objective; `nox -s vanishing_gradients` runs the study.
+`pytest benchmarks/vanishing_gradients.py` times a block of steps of each variant; `nox -s vanishing_gradients` runs the study.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ganlab.planning import build, plan
 from ganlab.train import BLOCK, train
 
 VARIANTS: dict[str, int] = {"gan": 1, "nsgan": 1, "lsgan": 1, "rpgan": 1, "wgan": 5, "wgan_gp": 5}
-"""And their discriminator updates in a step. Nets, batches and rates are the usual ones of `ganlab.variants`: 128 and 128 units,
-256 samples, which is the protocol's perceptron."""
+"""And their discriminator updates in a step. Nets, batches and rates are the usual ones of `ganlab.variants`: 128 and 128
+units, 256 samples."""
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "seeds": 4, "updates": 2000, "line": (500, 2000)},

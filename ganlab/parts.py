@@ -160,8 +160,8 @@ def _clashes(p: Parts) -> list[tuple[bool, str]]:
         ),
         (
             p.frozen_at is not None and (p.lookahead > 0 or "historical_averaging" in weighted),
-            "frozen_at lets the discriminator begin anew or alone, and lookahead and historical_averaging would draw it back to "
-            "what it was; leave them out",
+            "frozen_at lets the discriminator train alone, and lookahead and historical_averaging would draw it back to what "
+            "it was; leave them out",
         ),
         (
             p.frozen_at is None and not p.fresh_discriminator,

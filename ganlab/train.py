@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -220,12 +219,11 @@ def train(
     arrays: dict[str, Any] = {}
     if watch:
         real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
-        views = [probes.View(game, *tree_map(itemgetter(m), (state, *looks, numbers)), data) for m in range(len(members))]
         arrays = {
             "generated": torch.stack(samples, 1).numpy(),
             "moments": np.asarray(sorted(kept)),
             "real": real.numpy(),
-            **surfaces(views, real),
+            **surfaces(game, state, looks[0], real),
         }
         if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}

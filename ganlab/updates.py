@@ -255,8 +255,8 @@ def freeze(game: Any, before: State, after: State) -> State:
     """Return the state after a step of a game whose generator freezes: with no steps left it stands as it did, all that it
     remembers included.
 
-    Once it has made its last step the discriminator begins anew, in weights and memory, unless it is to go on as it is. How many
-    steps are left and where the discriminator begins are part of the state, so that one compiled step serves every age.
+    Once it has made its last step the discriminator begins anew, in weights and memory, unless it is to go on as it is. How
+    many steps are left and where the discriminator begins are part of the state, so that one compiled step serves every age.
 
     Source: Arjovsky and Bottou 2017, section 2 and figure 2; there with a generator trained for 1, 10 or 25 epochs.
     """

@@ -18,7 +18,8 @@ LAYERS = [
     {"experiment", "stats", "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
-    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties"},
+    {"dynamics", "dynamics.games", "dynamics.gaussians", "dynamics.rules"},
+    {"metrics", "nets", "objectives", "optim", "penalties"},
     {"regularizers", "updates"},
     {"parts"},
     {"game"},
@@ -29,19 +30,20 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
-    {"diagnoses", "diagnoses.mode_collapse", "sweep", "timing"},
+    {"diagnoses", "diagnoses.mode_collapse", "frozen", "sweep", "timing"},
     {"plots"},
-    {"throughput_plots"},
-    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
+    {"frozen_plots", "throughput_plots"},
+    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput", "pages.vanishing_gradients"},
     {"catalogue", "cli"},
 ]
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", "dynamics.games", "dynamics.rules",
+    "dynamics", "dynamics.games", "dynamics.gaussians", "dynamics.rules", "frozen", "frozen_plots",
     "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
     "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
+    "pages.vanishing_gradients",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
 """`experiment` names a path in `Run.save`, and leaves the writing to the store; `memory` reads what the system allows; `timing`

@@ -97,11 +97,11 @@ CLASHES: list[tuple[int, dict[str, Any], dict[str, float], str]] = [
     ),
     (
         15, {"frozen_at": 5, "lookahead": 5}, {},
-        "lookahead and historical_averaging would draw it back to what it was; leave them out",
+        "train alone, and lookahead and historical_averaging would draw it back to what it was; leave them out",
     ),
     (
         15, {"frozen_at": 5}, {"historical_averaging": 0.1},
-        "lookahead and historical_averaging would draw it back to what it was; leave them out",
+        "train alone, and lookahead and historical_averaging would draw it back to what it was; leave them out",
     ),
     (
         16, {"fresh_discriminator": False}, {},
