@@ -16,6 +16,8 @@ from scipy import stats as scipy_stats
 from ganlab import stats, trace
 from ganlab.experiment import Run
 
+GRADIENT, AT_MEDIAN_FAKE = "generator_gradient", "signal_at_fakes_median"
+
 SETTLED = 100
 """Discriminator updates after which a fresh discriminator is no longer what it was drawn as."""
 
@@ -54,17 +56,23 @@ def decades(gradient: pd.DataFrame) -> pd.DataFrame:
     return gradient.where(gradient != 0, SMALLEST).apply(np.log10)
 
 
-def decay(run: Run) -> pd.DataFrame:
-    """Return how the generator's gradient went, a row per member; NaN throughout for a member that is not finite at every look.
+def decay(run: Run, name: str = GRADIENT) -> pd.DataFrame:
+    """Return how a size went, a row per member; NaN throughout for a member that is not finite at every look.
 
-    - `rate`: decades lost per thousand discriminator updates, minus the least-squares slope of log10 of the gradient's norm
+    - `rate`: decades lost per thousand discriminator updates, minus the least-squares slope of its log10
     - `lost`: decades lost from the first look to the last
-    - `spearman`: rank correlation of the norm with the update
+    - `spearman`: rank correlation with the update
     - `span`: decades between its largest and its smallest value from `SETTLED` updates on
 
     A member with a single look has a loss of 0 and no rate.
+
+    Parameters
+    ----------
+    name
+        `GRADIENT`, the norm that the generator's optimiser sees, to which a few fakes can contribute nearly all; or
+        `AT_MEDIAN_FAKE`, what half of the fakes get less than.
     """
-    size = decades(since_frozen(run, "generator_gradient"))
+    size = decades(since_frozen(run, name))
     updates = size.index.to_numpy(dtype=float)
     rows = {member: _decay(updates, size[member].to_numpy()) for member in size}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["rate", "lost", "spearman", "span"])
