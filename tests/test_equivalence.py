@@ -168,9 +168,15 @@ def chained(made: Experiment, advance: Any, steps: int) -> tuple[State, list[Any
     return state, seen
 
 
-@pytest.mark.parametrize("variant", ["ema", "wgan_gp", "extra_adam", "consensus"])
-def test_losses_and_the_running_mean_are_those_of_the_plain_loop(variant: str) -> None:
-    made = experiment({"variant": variant}, steps=4)
+AVERAGED = [
+    *({"variant": name} for name in ("ema", "wgan_gp", "extra_adam", "consensus")),
+    {"variant": "ema", "frozen_at": 2, "average": 0.9},
+]
+
+
+@pytest.mark.parametrize("settings", AVERAGED, ids=called)
+def test_losses_and_the_running_mean_are_those_of_the_plain_loop(settings: dict[str, Any]) -> None:
+    made = experiment(settings, steps=4)
     state, losses = chained(made, lambda mapped: mapped, made.steps)
     for member in made.members():
         trained = plain(*build(made), made, member.place)
