@@ -22,34 +22,35 @@ VARIANTS: dict[str, int] = {"gan": 1, "nsgan": 1, "lsgan": 1, "rpgan": 1, "wgan"
 units, 256 samples."""
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "seeds": 4, "updates": 2000, "line": (500, 2000)},
-    "standard": {"variants": tuple(VARIANTS), "ages": (0, 500, 5000), "seeds": 8, "updates": 4000, "line": (2000, 8000)},
-    "full": {"variants": tuple(VARIANTS), "ages": (0, 500, 5000), "seeds": 20, "updates": 4000, "line": (2000, 20_000)},
-}
+    "quick": {
+        "variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "updates": 1200, "line": (300, 1200),
+        "usual": {"seeds": 4, "every": 40, "evaluation": 256, "hidden": (64, 64), "batch": 128},
+    },
+    "standard": {
+        "variants": tuple(VARIANTS), "ages": (0, 500, 5000), "updates": 4000, "line": (2000, 8000),
+        "usual": {"seeds": 8, "every": 20, "evaluation": 500},
+    },
+    "full": {
+        "variants": tuple(VARIANTS), "ages": (0, 500, 5000), "updates": 4000, "line": (2000, 20_000),
+        "usual": {"seeds": 20, "every": 20, "evaluation": 500},
+    },
+}  # fmt: skip
 """`ages`: steps of training before the generator freezes; `updates`: of the discriminator from then on; `line`: age and updates
-of the lecture's experiment."""
-
-QUICK_NETS: dict[str, Any] = {"hidden": (64, 64), "batch": 128}
-
-EVERY = 20
-"""Steps between two looks."""
+of the lecture's experiment, whose nets and batches are its own."""
 
 
 def experiments(profile: str) -> list[Experiment]:
     """Return the experiments of a profile: on the ring variant by variant and age by age, then those on the line."""
     p = PROFILES[profile]
-    usual = {"seeds": p["seeds"], "every": EVERY, "evaluation": 500, **(QUICK_NETS if profile == "quick" else {})}
+    usual, (age, updates) = p["usual"], p["line"]
     ring = [
-        plan(name, "ring8", frozen_at=age, steps=age + p["updates"] // VARIANTS[name], **usual)
+        plan(name, "ring8", frozen_at=at, steps=at + p["updates"] // VARIANTS[name], **usual)
         for name in p["variants"]
-        for age in p["ages"]
+        for at in p["ages"]
     ]
-    age, updates = p["line"]
-    line = [
-        plan("recipe:course_line", objective=objective, frozen_at=age, fresh_discriminator=False, steps=age + updates,
-             seeds=p["seeds"], every=EVERY, evaluation=500)
-        for objective in ("non_saturating", "minimax")
-    ]  # fmt: skip
+    watched = {name: usual[name] for name in ("seeds", "every", "evaluation")}
+    lecture = {"frozen_at": age, "fresh_discriminator": False, "steps": age + updates, **watched}
+    line = [plan("recipe:course_line", objective=objective, **lecture) for objective in ("non_saturating", "minimax")]
     return ring + line
 
 

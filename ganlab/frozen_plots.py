@@ -44,7 +44,7 @@ def frame_decay(runs: Sequence[Run]) -> pd.DataFrame:
 
 def draw_decay(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     """Points with intervals, a row per variant; the line at 0 is a gradient that keeps its size."""
-    order = list(dict.fromkeys(frame["variant"]))
+    order = list(colours)  # the same in all panels, whatever was run
     for row in frame.to_dict("records"):
         y, colour = order.index(row["variant"]), colours[row["variant"]]
         if np.isfinite([row["low"], row["high"]]).all():

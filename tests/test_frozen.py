@@ -14,6 +14,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from torch import nn
 
+from benchmarks.vanishing_gradients import PROFILES, experiments
 from ganlab import data, frozen, frozen_plots, plots, rng, stats, trace
 from ganlab.dynamics.gaussians import pulls
 from ganlab.engine import stack
@@ -209,6 +210,18 @@ def test_the_saturating_gradient_of_a_frozen_generator_decays_and_the_penalised_
     assert (rates["wgan_gp"] < rates["gan"] / 3).all()
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_variant_of_the_study_has_the_same_updates_and_every_age_its_run(profile: str) -> None:
+    made = experiments(profile)
+    ring, line = ([e for e in made if (e.data == "ring8") is on] for on in (True, False))
+    for e in ring:
+        assert (e.steps - e.settings["frozen_at"]) * e.settings["n_critic"] == PROFILES[profile]["updates"]
+    runs = {(e.subject, e.settings["frozen_at"]) for e in ring}
+    assert runs == {(v, age) for v in PROFILES[profile]["variants"] for age in PROFILES[profile]["ages"]}
+    assert all(e.settings["fresh_discriminator"] is False for e in line)
+    assert {e.settings["objective"] for e in line} == {"non_saturating", "minimax"}
+
+
 # --- the page ----------------------------------------------------------------------------------------------------------
 
 
@@ -272,7 +285,8 @@ def test_the_page_renders_every_figure_with_its_words(runs: list[Run]) -> None:
     assert all(len(figure.alt) > 40 and len(figure.frame) for figure in figures)
     text = render([page], "x")
     assert text.count("<img ") == len(figures)
-    assert "recipe:course_line, frozen at 40" in text
+    assert "recipe:course_line at 40" in text
+    assert all(f"{name} at 40" in text for name in ("gan", "nsgan", "wgan_gp"))
 
 
 def test_a_report_gives_runs_that_freeze_a_page_of_their_own(runs: list[Run]) -> None:
@@ -293,6 +307,17 @@ def test_frames_have_every_seed_since_the_generator_froze(runs: list[Run]) -> No
     assert surface["kind"].value_counts().to_dict() == {"logit": 33 * 33, "pull": 121, "real": 9, "fake": 9}
     logits = surface[surface["kind"] == "logit"]
     np.testing.assert_allclose(logits["value"], logits["x"])
+
+
+def test_every_panel_has_all_variants_in_one_order_whatever_was_run(runs: list[Run]) -> None:
+    frame = frozen_plots.frame_decay(runs[:4])
+    colours = plots.palette(frame["variant"])
+    for age in (0, AGE):
+        _, ax = plt.subplots()
+        frozen_plots.draw_decay(frame[frame["age"] == age], ax, colours=colours)
+        assert [label.get_text() for label in ax.get_yticklabels()] == ["gan", "nsgan", "wgan_gp"]
+        assert ax.get_ylim() == (2.5, -0.5)
+    plt.close("all")
 
 
 def test_arrows_show_direction_and_their_colour_the_length(runs: list[Run]) -> None:

@@ -46,15 +46,20 @@ def vanishing_page(runs: Sequence[Run], name: str = "vanishing_gradients", title
         Section("The evidence: the lecture's experiment", _going_on(going_on)),
         Section("Why: two normal laws, exactly", [_gaussians()]),
         Section("What the words mean", [Text(_definitions())]),
-        Section("Settings", [settings([_labelled(run) for run in parts]), Text(environment(runs))]),
+        Section("Settings", [*(settings(_labelled(some)) for some in (fresh, going_on) if some), Text(environment(runs))]),
         Section("Sources", [Text(sources(runs))]),
     ]
     return Page(name, title, _answer(fresh or going_on), [section for section in sections if section.blocks])
 
 
-def _labelled(run: Run) -> Run:
-    e = run.experiment
-    return replace(run, experiment=replace(e, subject=f"{e.subject}, frozen at {frozen.age(run)}"))
+def _labelled(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs with their age, and an objective that is not the variant's own, in their name."""
+    named = []
+    for run in runs:
+        e, same = run.experiment, len({r.experiment.settings["objective"] for r in _of(runs, run.experiment.subject)}) == 1
+        own = "" if same else f" {e.settings['objective']}"
+        named.append(replace(run, experiment=replace(e, subject=f"{e.subject}{own} at {frozen.age(run)}")))
+    return named
 
 
 def _of(runs: Sequence[Run], variant: str) -> list[Run]:
@@ -191,7 +196,8 @@ def _wins(run: Run) -> Cell:
 def _within_a_decade(run: Run) -> Cell:
     span = frozen.decay(run)["span"]
     holds = frozen.share((span <= 1).to_numpy())
-    return Cell(f"largest over smallest: {_number(stats.mean(span.to_numpy()))} decades", note=f"1 or less: {holds}")
+    seen = f"largest over smallest {_number(stats.mean(span.to_numpy()))} decades, from {frozen.SETTLED} updates on"
+    return Cell(seen, note=f"1 or less: {holds}")
 
 
 def _grows(run: Run) -> Cell:
@@ -261,9 +267,8 @@ def _surface(runs: Sequence[Run]) -> list[Block]:
     if not chosen:
         return []
     frame = frozen_plots.frame_surface(chosen)
-    lengths = frame[frame["kind"] == "pull"].assign(length=lambda f: np.hypot(f["dx"], f["dy"]))
-    medians = lengths.groupby(["variant", "age"], sort=False)["length"].median().reset_index()
-    said = "; ".join(f"{r.variant} after {r.age} steps {r.length:.2g}" for r in medians.itertuples())
+    ends = [(run, frozen.since_frozen(run, frozen.AT_MEDIAN_FAKE).iloc[-1].to_numpy()[0]) for run in chosen]
+    said = "; ".join(f"{run.experiment.subject} after {frozen.age(run)} steps {length:.2g}" for run, length in ends)
     seed = chosen[0].experiment.seeds[0]
     return [
         Figure(
@@ -271,10 +276,10 @@ def _surface(runs: Sequence[Run]) -> list[Block]:
             lambda: frozen_plots.surfaces(frame),
             frame,
             f"The plane at the last update, a row per variant, a column per age: logits in grey, real and fake samples, and "
-            f"arrows for the pull. Median length of the arrows: {said}.",
+            f"arrows for the pull. The pull on the median fake: {said}.",
             f"Seed {seed} of each run, at the last update. Light: taken for real; dark: for fake, each panel on its own scale. "
             f"Blue circles: real samples; orange dots: the frozen generator's. Arrows show direction only; their colour is the "
-            f"length of the pull. Median length: {said}.",
+            f"length of the pull. On the median fake it is: {said}.",
         )
     ]  # fmt: skip
 
@@ -301,7 +306,7 @@ def _going_on(runs: Sequence[Run]) -> list[Block]:
 
     return [
         Figure(
-            f"And when a trained GAN goes on with its generator frozen, on {runs[0].experiment.data.partition(':')[0]}?",
+            f"And when the discriminator goes on as it is, on the data {runs[0].experiment.data.partition(':')[0]!r}?",
             drawn, frame,
             f"Gradient of the generator and accuracy of the discriminator over a whole run whose generator freezes at step "
             f"{age}. {text}.",
