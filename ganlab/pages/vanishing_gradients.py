@@ -53,12 +53,13 @@ def vanishing_page(runs: Sequence[Run], name: str = "vanishing_gradients", title
 
 
 def _labelled(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs with their age, and an objective that is not the variant's own, in their name."""
+    """Return the runs with their age in their name; those that differ in their objective are named by it."""
     named = []
     for run in runs:
-        e, same = run.experiment, len({r.experiment.settings["objective"] for r in _of(runs, run.experiment.subject)}) == 1
-        own = "" if same else f" {e.settings['objective']}"
-        named.append(replace(run, experiment=replace(e, subject=f"{e.subject}{own} at {frozen.age(run)}")))
+        e = run.experiment
+        alike = len({r.experiment.settings["objective"] for r in _of(runs, e.subject)}) == 1
+        name = e.subject if alike else e.settings["objective"]
+        named.append(replace(run, experiment=replace(e, subject=f"{name} at {frozen.age(run)}")))
     return named
 
 
@@ -310,8 +311,8 @@ def _going_on(runs: Sequence[Run]) -> list[Block]:
             drawn, frame,
             f"Gradient of the generator and accuracy of the discriminator over a whole run whose generator freezes at step "
             f"{age}. {text}.",
-            f"The lecture asks to freeze the generator in the example of points on a line, and to train on. Dotted: the step "
-            f"at which it freezes; the discriminator goes on as it is. {text}.",
+            f"The lecture asks to freeze the generator in the example of points on a line, and to train on "
+            f"({runs[0].experiment.subject}). Dotted: where it freezes; the discriminator goes on as it is. {text}.",
         )
     ]  # fmt: skip
 
