@@ -52,6 +52,12 @@ def mode_collapse(session: nox.Session) -> None:
 
 
 @nox.session
+def vanishing_gradients(session: nox.Session) -> None:
+    """Study: does a frozen generator still get a signal when the discriminator is trained to the end?"""
+    _study(session, "vanishing_gradients")
+
+
+@nox.session
 def mnist_baselines(session: nox.Session) -> None:
     """Study: MLP against CNN on MNIST, or on digits where MNIST is not at hand."""
     _study(session, "mnist_baselines")

@@ -28,7 +28,9 @@ FORMAT = 1
 MOMENTS = 25
 """About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
 
-BY_MEMBER = frozenset({"generated", "generator", "discriminator", "test_losses", "test_predicted"})
+BY_MEMBER = frozenset(
+    {"generated", "generator", "discriminator", "surface_logits", "surface_pulls", "test_losses", "test_predicted"}
+)
 """The samples whose first axis is the member; the others are the same for all members."""
 
 
@@ -147,7 +149,7 @@ class Run:
         place of the first non-finite value (empty when there was none).
     samples
         Arrays saved for looking at, by name. GAN runs: `generated [member, moment, n, *shape]`, `moments [moment]`
-        (steps), `real [n, *shape]`.
+        (steps), `real [n, *shape]`; on the plane `surface_logits` and `surface_pulls`, see `ganlab.surface`.
     environment
         Versions, device, dtype, threads, seconds.
     """

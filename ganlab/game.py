@@ -23,7 +23,7 @@ from ganlab.parts import PARTS, Parts, check
 from ganlab.penalties import PENALTIES, PERTURBATIONS
 from ganlab.registry import InputError, unknown
 from ganlab.regularizers import CATEGORIES_OF_FAKES, REGULARIZERS, Turn
-from ganlab.updates import NOTHING, UPDATES, Kept, Player, State, StepLosses, remember, remembered
+from ganlab.updates import NOTHING, UPDATES, Kept, Player, State, StepLosses, freeze, remember, remembered
 
 __all__ = ["UPDATES", "Batch", "Game", "Player", "Shown", "State", "StepLosses", "initial", "pack", "step"]
 
@@ -101,6 +101,11 @@ class Game:
         Steps between two returns to the slow weights; 0 for none (Chavdarova et al. 2021).
     average
         Decay of the generator's running mean, which is then what is looked at; None for none (Yaz et al. 2019).
+    frozen_at
+        Steps after which the generator stands still and the discriminator trains alone; None for never (Arjovsky and Bottou
+        2017, figure 2).
+    fresh_discriminator
+        Whether the discriminator then begins anew, from the seed's initial weights; else it goes on as it is.
 
     Raises
     ------
@@ -124,6 +129,8 @@ class Game:
     shown: str = "sample"
     lookahead: int = 0
     average: float | None = None
+    frozen_at: int | None = None
+    fresh_discriminator: bool = True
     nets: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -292,8 +299,9 @@ def step(game: Game, state: State, batch: Batch, numbers: Numbers) -> tuple[Stat
     numbers
         The member's numbers, 0-dimensional tensors: learning rates, betas, weights of penalties.
     """
-    state, losses = UPDATES[game.update](game, state, batch, numbers)
-    return State(*(remember(game, player, numbers) for player in state)), losses
+    moved, losses = UPDATES[game.update](game, state, batch, numbers)
+    moved = State(*(remember(game, player, numbers) for player in moved))
+    return moved if game.frozen_at is None else freeze(game, state, moved), losses
 
 
 def _latent_size(generator: nn.Module) -> int:

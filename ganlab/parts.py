@@ -42,6 +42,8 @@ class Parts:
     labelled: bool = False
     shown: str = "sample"
     lookahead: int = 0
+    frozen_at: int | None = None
+    fresh_discriminator: bool = True
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Parts:
@@ -73,6 +75,8 @@ def check(parts: Parts) -> None:
             raise InputError(unknown(kind, value, known))
     for name, least in (("packing", 1), ("unroll", 0), ("categories", 0), ("lookahead", 0)):
         at_least(name, getattr(parts, name), least)
+    if parts.frozen_at is not None:
+        at_least("frozen_at", parts.frozen_at, 0)
     counts = isinstance(parts.n_critic, int) and not isinstance(parts.n_critic, bool) and parts.n_critic >= 1
     if not counts or (UPDATES.entry(parts.update).facts["paired"] and parts.n_critic != 1):
         paired = ", ".join(entry.name for entry in UPDATES.entries() if entry.facts["paired"])
@@ -148,5 +152,20 @@ def _clashes(p: Parts) -> list[tuple[bool, str]]:
             p.unroll > 0 and p.objective in HALVED,
             f"unroll looks through the discriminator's updates, which move the real half of {p.objective!r} too, and its "
             "generator does not see that half; use objective='zero_sum' or one that is not the game's value, or unroll=0",
+        ),
+        (
+            p.frozen_at is not None and p.update not in ("alternating", "simultaneous"),
+            f"frozen_at lets the discriminator train alone by its own updates, and {p.update!r} moves both players by a joint "
+            "field; use update='alternating' or 'simultaneous'",
+        ),
+        (
+            p.frozen_at is not None and (p.lookahead > 0 or "historical_averaging" in weighted),
+            "frozen_at lets the discriminator train alone, and lookahead and historical_averaging would draw it back to what "
+            "it was; leave them out",
+        ),
+        (
+            p.frozen_at is None and not p.fresh_discriminator,
+            "fresh_discriminator=False says how the discriminator goes on when the generator freezes; say when that is, as in "
+            "frozen_at=500",
         ),
     ]

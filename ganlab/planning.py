@@ -68,6 +68,7 @@ def plan(
     weights = {name: chosen.get(name, own_penalties.get(name)) for name in structure["penalties"]}
     numbers = _numbers(Parts.of(structure), chosen, weights)
     steps = usual_steps if steps is None else steps
+    _check_frozen(structure, steps)
     return Experiment("gan", variant, found.name, *schedule(seeds, steps, every), _without_neutral(structure), numbers)
 
 
@@ -89,6 +90,7 @@ def plan_game(
     weights = {name: settings.get(name, weight) for name, weight in game.penalties.items()}
     numbers = _numbers(Parts.of(structure), {"average": game.average, **settings}, weights)
     steps = 3000 if steps is None else steps
+    _check_frozen(structure, steps)
     return Experiment("gan", "own nets", found.name, *schedule(seeds, steps, every), _without_neutral(structure), numbers)
 
 
@@ -216,6 +218,14 @@ def _check_structure(structure: Mapping[str, Any], data: Any) -> None:
     head = structure["discriminator"].get("head") if isinstance(structure["discriminator"], Mapping) else None
     if head == "projection" and parts.shown != "label":
         raise InputError("head='projection' reads the label of each sample; use shown='label' with labelled=True")
+
+
+def _check_frozen(structure: Mapping[str, Any], steps: int) -> None:
+    if structure["frozen_at"] is not None and isinstance(steps, int) and structure["frozen_at"] >= steps:
+        raise InputError(
+            f"frozen_at must be less than steps={steps}, which count from the start, so that the discriminator trains against "
+            f"the frozen generator; got frozen_at={structure['frozen_at']}"
+        )
 
 
 def _numbers(parts: Parts, chosen: Mapping[str, Any], weights: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:

@@ -33,6 +33,7 @@ from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.penalties import CONSTRAINTS, PENALTIES
 from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
+from ganlab.surface import surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
 
 BLOCK = 32
@@ -229,10 +230,12 @@ def train(
 
     arrays: dict[str, Any] = {}
     if watch:
+        real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
         arrays = {
             "generated": torch.stack(samples, 1).numpy(),
             "moments": np.asarray(sorted(kept)),
-            "real": data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu().numpy(),
+            "real": real.numpy(),
+            **surfaces(game, state, looks[0], real),
         }
         if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.func import grad, grad_and_value, vjp
+from torch.utils._pytree import tree_map
 
 from ganlab.optim import OPTIMIZERS, Memory, Numbers
 from ganlab.penalties import CONSTRAINTS
@@ -217,6 +218,11 @@ def remembered(game: Any, parameters: Tensor, *, generator: bool) -> dict[str, T
         kept["average"] = parameters.clone()
     if "history" in kept or "slow" in kept or game.perturbed:
         kept["age"] = parameters.new_zeros(())
+    if game.frozen_at is not None:
+        if generator:
+            kept["left"] = parameters.new_tensor(game.frozen_at)
+        elif game.fresh_discriminator:
+            kept["fresh"] = parameters.clone()
     return kept
 
 
@@ -243,3 +249,23 @@ def remember(game: Any, player: Player, numbers: Numbers) -> Player:
     if "average" in kept:
         kept["average"] = torch.lerp(parameters, kept["average"], numbers["average"])
     return Player(parameters, player.memory, kept)
+
+
+def freeze(game: Any, before: State, after: State) -> State:
+    """Return the state after a step of a game whose generator freezes: with no steps left it stands as it did, all that it
+    remembers included.
+
+    Once it has made its last step the discriminator begins anew, in weights and memory, unless it is to go on as it is. How
+    many steps are left and where the discriminator begins are part of the state, so that one compiled step serves every age.
+
+    Source: Arjovsky and Bottou 2017, section 2 and figure 2; there with a generator trained for 1, 10 or 25 epochs.
+    """
+    left = before.generator.kept["left"]
+    generator = tree_map(lambda old, new: torch.where(left > 0, new, old), before.generator, after.generator)
+    generator = generator._replace(kept={**generator.kept, "left": left - 1})
+    discriminator = after.discriminator
+    if game.fresh_discriminator:
+        fresh = discriminator.kept["fresh"]
+        anew = discriminator._replace(parameters=fresh, memory=OPTIMIZERS[game.optimizer].init(fresh))
+        discriminator = tree_map(lambda now, first: torch.where(left == 1, first, now), discriminator, anew)
+    return State(generator, discriminator)

@@ -38,6 +38,8 @@ NEUTRAL: Mapping[str, Any] = {
     "labelled": False,
     "shown": "sample",
     "lookahead": 0,
+    "frozen_at": None,
+    "fresh_discriminator": True,
 }
 """Structure that most games have not; left out of a run's settings where it is not in use."""
 

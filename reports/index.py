@@ -16,9 +16,11 @@ from rich.text import Text
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
 import benchmarks.throughput
+import benchmarks.vanishing_gradients
 import reports.mnist_baselines
 import reports.mode_collapse
 import reports.throughput
+import reports.vanishing_gradients
 from ganlab.cli import finish
 from ganlab.data.images import mnist
 from ganlab.pages.page import prepare, write
@@ -27,18 +29,21 @@ from ganlab.sweep import sweep
 
 STUDIES = {
     "mode_collapse": (benchmarks.mode_collapse.experiments, reports.mode_collapse.page),
+    "vanishing_gradients": (benchmarks.vanishing_gradients.experiments, reports.vanishing_gradients.page),
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
 }
 
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
 
+Study = Literal["mode_collapse", "vanishing_gradients", "mnist_baselines", "throughput"]
+
 
 @dataclass(frozen=True)
 class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
-    studies: Annotated[tuple[Literal["mode_collapse", "mnist_baselines", "throughput"], ...], tyro.conf.Positional] = ()
+    studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
     """Which studies; when left out all but throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 6 minutes on two cores."""

@@ -59,6 +59,12 @@ def test_the_traced_step_equals_the_mapped_one_under_every_update_rule(update: s
     assert_same(planned("nsgan", update=update, r1=0.5, instance_noise=0.1, noise_steps=3.0, average=0.9, lookahead=2))
 
 
+@pytest.mark.usefixtures("traced_only")
+@pytest.mark.parametrize("how", [{}, {"fresh_discriminator": False}, {"n_critic": 2, "average": 0.9}])
+def test_the_traced_step_of_a_frozen_generator_equals_the_mapped_one(how: dict[str, object]) -> None:
+    assert_same(planned("nsgan", frozen_at=2, steps=4, **how))
+
+
 @pytest.mark.compiles
 @pytest.mark.parametrize("variant", NAMED)
 def test_the_compiled_step_equals_the_mapped_one(variant: str) -> None:

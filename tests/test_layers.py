@@ -16,6 +16,7 @@ DIAGNOSES = (
     "discriminator_overfitting", "divergence", "looks", "memorisation", "mode_collapse", "non_convergence",
     "vanishing_gradients",
 )  # fmt: skip
+PAGES = ("calibration", "classifiers", "gans", "page", "shared", "throughput", "vanishing_gradients")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
@@ -27,32 +28,34 @@ LAYERS = [
     {"metrics.members"},
     {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
-    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties", "turnover"},
+    {"dynamics", "dynamics.games", "dynamics.gaussians", "dynamics.rules", "turnover"},
+    {"metrics", "nets", "objectives", "optim", "penalties"},
     {"regularizers", "updates"},
     {"parts"},
     {"game"},
     {"recipes", "variants"},
     {"probes", "planning"},
+    {"surface"},
     {"train"},
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
-    {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES), "planted", "sweep", "timing"},
+    {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES), "frozen", "planted", "sweep", "timing"},
     {"calibration"},
     {"plots"},
-    {"throughput_plots"},
-    {"pages", "pages.calibration", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
+    {"frozen_plots", "throughput_plots"},
+    {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", "dynamics.games", "dynamics.rules",
+    "dynamics", "dynamics.games", "dynamics.gaussians", "dynamics.rules", "frozen", "frozen_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
-    "calibration", "pages.calibration", "sweep", "plots", "pages",
-    "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
-    "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
+    "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
+    "catalogue", "cli",
+    "flops", "throughput", "workers", "timing", "throughput_plots",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
 """`experiment` names a path in `Run.save`, and leaves the writing to the store; `memory` reads what the system allows; `timing`

@@ -13,7 +13,7 @@ from ganlab import rng
 from ganlab.game import Batch, Game, initial, pack
 from ganlab.layers import Bidirectional
 from ganlab.parts import Parts, _clashes, check
-from ganlab.planning import build, plan
+from ganlab.planning import build, plan, plan_game
 from ganlab.registry import InputError
 from ganlab.train import draw
 from ganlab.updates import UPDATES
@@ -90,6 +90,24 @@ CLASHES: list[tuple[int, dict[str, Any], dict[str, float], str]] = [
         12, {"shown": "label", **LABELS}, {"gdpp": 1.0},
         "gdpp compares features of samples, and shown='label' mixes labels into them; use shown='sample'",
     ),
+    (
+        14, {"frozen_at": 5, "update": "consensus"}, {},
+        "train alone by its own updates, and 'consensus' moves both players by a joint field; use update='alternating' or "
+        "'simultaneous'",
+    ),
+    (
+        15, {"frozen_at": 5, "lookahead": 5}, {},
+        "train alone, and lookahead and historical_averaging would draw it back to what it was; leave them out",
+    ),
+    (
+        15, {"frozen_at": 5}, {"historical_averaging": 0.1},
+        "train alone, and lookahead and historical_averaging would draw it back to what it was; leave them out",
+    ),
+    (
+        16, {"fresh_discriminator": False}, {},
+        "fresh_discriminator=False says how the discriminator goes on when the generator freezes; say when that is, as in "
+        "frozen_at=500",
+    ),
 ]  # fmt: skip
 
 BAD_PARTS: list[tuple[dict[str, Any], str]] = [
@@ -101,6 +119,8 @@ BAD_PARTS: list[tuple[dict[str, Any], str]] = [
     ({"packing": 0}, "packing must be a whole number of at least 1; got 0"),
     ({"unroll": -1}, "unroll must be a whole number of at least 0; got -1"),
     ({"categories": 2.0}, "categories must be a whole number of at least 0; got 2.0"),
+    ({"frozen_at": -1}, "frozen_at must be a whole number of at least 0; got -1"),
+    ({"frozen_at": 2.0}, "frozen_at must be a whole number of at least 0; got 2.0"),
     ({"lookahead": True}, "lookahead must be a whole number of at least 0; got True"),
     (
         {"n_critic": 2, "update": "consensus"},
@@ -155,6 +175,7 @@ def test_every_reason_is_tested_above() -> None:
         ({"shown": "latent", "objective": "relativistic"}, ()),
         ({"shown": "latent"}, ("reconstruction",)),
         ({"packing": 4, **LABELS}, ("discriminator_gradient",)),
+        ({"frozen_at": 0, "fresh_discriminator": False, "update": "simultaneous", "unroll": 1}, ("instance_noise",)),
     ],
     ids=str,
 )
@@ -313,3 +334,20 @@ def test_several_samples_shown_at_once_are_judged_as_one_in_every_penalty() -> N
         game.discriminator_loss(psi, theta, batch, {"r1": torch.tensor(weight)}) for weight in (2.0, 0.0)
     )
     assert float(with_ - without) == pytest.approx(float(np.square(psi[:4].numpy()).sum()), rel=1e-5)
+
+
+@pytest.mark.parametrize("at", [10, 11])
+def test_a_generator_frozen_at_the_end_or_later_is_refused_in_a_plan_and_of_a_game(at: int) -> None:
+    message = f"frozen_at must be less than steps=10, .* got frozen_at={at}"
+    with pytest.raises(InputError, match=message):
+        plan("nsgan", "ring8", steps=10, frozen_at=at)
+    with pytest.raises(InputError, match=message):
+        plan_game(Game(nn.Linear(3, 2), nn.Linear(2, 1), frozen_at=at), "ring8", steps=10)
+
+
+def test_only_runs_that_freeze_say_so_in_their_settings() -> None:
+    free, frozen = plan("nsgan", "ring8"), plan("nsgan", "ring8", frozen_at=0)
+    assert "frozen_at" not in free.settings
+    assert frozen.settings["frozen_at"] == 0
+    assert len({free.id, frozen.id, plan("nsgan", "ring8", frozen_at=0, fresh_discriminator=False).id}) == 3
+    assert build(frozen)[0].frozen_at == 0

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from ganlab.dynamics import simulate
 from ganlab.game import Batch, Game, Player, State, step
@@ -23,7 +24,9 @@ from ganlab.optim import OPTIMIZERS
 from ganlab.updates import UPDATES, move_generator, remembered
 
 F64 = torch.float64
-RULES: dict[str, Any] = {"unroll": 0, "n_critic": 1, "lookahead": 0, "average": None, "perturbed": False, "penalties": {}}
+RULES: dict[str, Any] = {
+    "unroll": 0, "n_critic": 1, "lookahead": 0, "average": None, "perturbed": False, "penalties": {}, "frozen_at": None,
+}  # fmt: skip
 """What a step asks of a game beside its losses and its update."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -543,3 +546,45 @@ def test_a_game_that_reads_nothing_of_the_past_remembers_nothing() -> None:
     game = bilinear()
     state, _ = step(game, start(game, 1.0, 1.0), Draws([]), numbers(0.1))
     assert all(not player.kept for player in state)
+
+
+# --- a generator that freezes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_frozen_generator_stands_and_the_discriminator_climbs_from_its_start_in_equal_steps(at: int) -> None:
+    """On theta psi the discriminator alone gains h theta a step; fresh, it begins at 0.7 again."""
+    game, free = (bilinear("alternating", frozen_at=f, fresh_discriminator=True) for f in (at, None))
+    path, unfrozen = (path_of(g, numbers(0.1), at + 5, 1.0, 0.7) for g in (game, free))
+    np.testing.assert_array_equal(path[:at], unfrozen[:at])
+    np.testing.assert_array_equal(path[at:, 0], unfrozen[at, 0])
+    np.testing.assert_allclose(path[at:, 1], 0.7 + 0.1 * unfrozen[at, 0] * np.arange(6), rtol=1e-12)
+
+
+def test_a_discriminator_that_goes_on_keeps_its_place_and_its_memory() -> None:
+    """Heavy ball: v <- 0.5 v + theta, psi <- psi + 0.1 v, with the speed that it had when the generator froze."""
+    game = bilinear("simultaneous", frozen_at=2, fresh_discriminator=False)
+    path = path_of(game, numbers(0.1, momentum=0.5), 6, 1.0, 0.7)
+    theta, psi, speed = path[2, 0], path[2, 1], (path[2, 1] - path[1, 1]) / 0.1
+    for there in path[3:, 1]:
+        speed = 0.5 * speed + theta
+        psi += 0.1 * speed
+        assert there == pytest.approx(psi, rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_fresh_discriminator_has_no_memory_and_a_frozen_generator_keeps_its_own(optimizer: str) -> None:
+    game = bilinear("alternating", optimizer, frozen_at=2, fresh_discriminator=True, average=0.5)
+    given = numbers(0.1, momentum=0.5, beta1=0.5, beta2=0.9, epsilon=1e-8, decay=0.9, average=0.5)
+    states = [start(game, 1.0, 0.7)]
+    for _ in range(5):
+        states.append(step(game, states[-1], Draws([]), given)[0])
+    first, frozen = states[0].discriminator, states[2].generator
+    assert torch.equal(states[2].discriminator.parameters, first.parameters)
+    for one, other in zip(tree_leaves(states[2].discriminator.memory), tree_leaves(first.memory), strict=True):
+        assert torch.equal(one, other)
+    for later in states[3:]:
+        assert torch.equal(later.generator.parameters, frozen.parameters)
+        assert torch.equal(later.generator.kept["average"], frozen.kept["average"])
+        assert not torch.equal(later.discriminator.parameters, first.parameters)
+    assert [float(state.generator.kept["left"]) for state in states] == [2.0, 1.0, 0.0, -1.0, -2.0, -3.0]

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ganlab.experiment import Run
+from ganlab.frozen import is_frozen
 from ganlab.pages.classifiers import classifier_page
 from ganlab.pages.gans import gan_page
 from ganlab.pages.page import Page, write
 from ganlab.pages.throughput import throughput_page
+from ganlab.pages.vanishing_gradients import vanishing_page
 from ganlab.registry import InputError
 
-__all__ = ["classifier_page", "gan_page", "pages_of", "report", "throughput_page"]
+__all__ = ["classifier_page", "gan_page", "pages_of", "report", "throughput_page", "vanishing_page"]
 
 
 def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
@@ -35,11 +37,14 @@ def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
 
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:
-    """Return a page for the GANs among the runs, one for the classifiers of each data set, and one for timings."""
-    gans = [run for run in runs if run.experiment.kind == "gan"]
+    """Return a page for the GANs among the runs, one for those whose generator freezes, one for the classifiers of each data
+    set, and one for timings."""
+    gans = [run for run in runs if run.experiment.kind == "gan" and not is_frozen(run)]
+    frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
     classifiers = [run for run in runs if run.experiment.kind == "classifier"]
     data = dict.fromkeys(run.experiment.data for run in classifiers)
     pages = [gan_page(gans)] if gans else []
+    pages += [vanishing_page(frozen)] if frozen else []
     pages += [classifier_page([r for r in classifiers if r.experiment.data == d], f"classifiers-{d}") for d in data]
     measured = [run for run in runs if run.experiment.kind == "throughput"]
     return pages + ([throughput_page(measured)] if measured else [])

@@ -65,25 +65,36 @@ def train(
         else:
             for i in range(game.n_critic):
                 # 1. train the discriminator, on real samples and on fake ones
-                optimizer_d.zero_grad()
+                players.optimizer_d.zero_grad()
                 d_loss = discriminator_loss(players, today.draw(i))
                 d_loss.backward()
                 if game.update == "alternating":
                     _move_discriminator(players)
 
-            # 2. train the generator
+            # 2. train the generator, unless it is frozen
             optimizer_g.zero_grad()
             g_loss = generator_loss(players, today.draw(game.n_draws - 1))
             g_loss.backward(inputs=list(generator.parameters()))  # leaves the discriminator's gradients as they are
             if game.update == "simultaneous":
                 _move_discriminator(players)
-            optimizer_g.step()
+            if not players.frozen:
+                optimizer_g.step()
 
         past.update()
+        if players.now == game.frozen_at and game.fresh_discriminator:
+            _begin_anew(players, seed)
         d_losses.append(d_loss.detach())
         g_losses.append(g_loss.detach())
     losses = torch.stack(d_losses).tolist(), torch.stack(g_losses).tolist()  # not before: a GPU would be waited for
-    return Trained(generator, discriminator, *losses, past.average)
+    return Trained(generator, players.discriminator, *losses, past.average)
+
+
+def _begin_anew(players: Players, seed: int) -> None:
+    """Give the players a discriminator and an optimiser that have seen nothing (Arjovsky and Bottou 2017, figure 2)."""
+    like = next(players.discriminator.parameters())
+    players.discriminator = players.game.nets[1].build(seed).to(like.device, like.dtype)
+    rate = players.numbers["lr_discriminator"]
+    players.optimizer_d = optimizer(players.game.optimizer, players.discriminator, rate, players.numbers)
 
 
 def _move_discriminator(players: Players) -> None:

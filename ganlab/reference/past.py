@@ -25,7 +25,7 @@ class Past:
     @torch.no_grad()
     def update(self) -> None:
         """Bring all of it up to date at the end of a step: both go back to the slow weights first, when that is due."""
-        players = self.players
+        players, frozen = self.players, self.players.frozen
         players.now += 1
         if self.slow and players.now % players.game.lookahead == 0:  # Chavdarova et al. 2021, algorithm 1
             for p, slow in zip(self._parameters(), self.slow, strict=True):
@@ -34,7 +34,7 @@ class Past:
         for role, totals in players.past.items():  # Salimans et al. 2016, section 3.3
             for p, total in zip(self._nets()[role].parameters(), totals, strict=True):
                 total += p
-        if self.averaged is not None:  # Yaz et al. 2019, equation 5
+        if self.averaged is not None and not frozen:  # Yaz et al. 2019, equation 5
             self.averaged.update_parameters(players.generator)
 
     @property

@@ -34,6 +34,11 @@ class Players:
     past: Mapping[str, list[Tensor]] = field(default_factory=dict)
     """For historical averaging: the sum of a player's parameters at the start and after each step, by role."""
 
+    @property
+    def frozen(self) -> bool:
+        """Whether the generator stands still."""
+        return self.game.frozen_at is not None and self.now >= self.game.frozen_at
+
 
 class Turn(NamedTuple):
     """What there is to see when a player moves."""
