@@ -28,18 +28,24 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
-    {"diagnoses", "diagnoses.mode_collapse", "sweep", "timing"},
+    {"diagnoses", "diagnoses.mode_collapse", "remedies", "sweep", "timing"},
+    {"proposal"},
+    {"trial"},
     {"plots"},
-    {"throughput_plots"},
-    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
+    {"repair_plots", "throughput_plots"},
+    {
+        "pages", "pages.classifiers", "pages.gans", "pages.page", "pages.phase_map", "pages.repair", "pages.shared",
+        "pages.throughput",
+    },
     {"catalogue", "cli"},
-]
+]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
     "dynamics", "dynamics.games", "dynamics.rules",
     "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
+    "remedies", "proposal", "trial", "repair_plots", "pages.phase_map", "pages.repair",
     "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
