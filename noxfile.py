@@ -52,6 +52,12 @@ def mode_collapse(session: nox.Session) -> None:
 
 
 @nox.session
+def phase_map(session: nox.Session) -> None:
+    """Study: where in the plane of learning rates and penalty weight does a GAN collapse?"""
+    _study(session, "phase_map")
+
+
+@nox.session
 def mnist_baselines(session: nox.Session) -> None:
     """Study: MLP against CNN on MNIST, or on digits where MNIST is not at hand."""
     _study(session, "mnist_baselines")
