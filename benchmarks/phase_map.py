@@ -20,7 +20,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "standard": {"rates": (2.5e-4, 1e-3, 4e-3), "r1": (0.0, 0.01, 0.1, 1.0), "seeds": 16, "steps": 6000},
     "full": {"rates": (2.5e-4, 1e-3, 4e-3, 1.6e-2), "r1": (0.0, 1e-3, 0.01, 0.1, 1.0, 10.0), "seeds": 40, "steps": 20_000},
 }
-"""Rates a factor of 4 apart for both players, so that the ratios of their rates are powers of 4. A weight of 0 is no penalty."""
+"""Rates a factor of 4 apart for both players, so that their ratios are powers of 4. A weight of 0 is no penalty."""
 
 
 def experiments(profile: str) -> list[Experiment]:

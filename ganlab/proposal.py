@@ -99,10 +99,11 @@ class Proposal:
         """Return what these seeds can tell at best: that a remedy rescues every failing seed."""
         d, m = max(self.failing, key=lambda d: d.failures), len(self.pairs())
         failures, n = d.failures, len(self.control.seeds)
+        compared = f"{m} comparison{'s' if m > 1 else ''} on {n} seeds"
         if self.retrained:
-            return f"{m} comparisons on {n} seeds; how many of them fail unchanged is trained anew"
+            return f"{compared}; how many of them fail unchanged is trained anew"
         best = min(1.0, m * p_value(failures, 0))
-        told = f"{m} comparisons on {n} seeds, {failures} of which fail by {d.title.lower()}; a remedy that rescues all has "
+        told = f"{compared}, {failures} of which fail by {d.title.lower()}; a remedy that rescues all has "
         told += f"a corrected p of {best:.2g}"
         if best <= SIGNIFICANT:
             return told

@@ -33,6 +33,7 @@ STUDIES = {
     "phase_map": (benchmarks.phase_map.experiments, reports.phase_map.page),
 }
 
+Study = Literal["mode_collapse", "mnist_baselines", "phase_map", "throughput"]
 LONG = ("phase_map",)
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
 
@@ -44,7 +45,7 @@ MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.pag
 class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
-    studies: Annotated[tuple[Literal["mode_collapse", "mnist_baselines", "phase_map", "throughput"], ...], tyro.conf.Positional] = ()
+    studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
     """Which studies; when left out all but phase_map, which is long, and throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 6 minutes on two cores."""
