@@ -281,7 +281,8 @@ def _repair(command: Repair, console: Console) -> int:
     (run,) = _runs((command.run,), store)
     proposal = propose(run, where=command.where, seeds=_seeds(command, run), remedies=command.only)
     for d in proposal.failing:
-        console.print(_text(f"{run.experiment.title} ({run.experiment.id}): {d.title.lower()} {d.verdict}. {d.evidence}"))
+        said = f"{run.experiment.title} ({run.experiment.id}): {d.title.lower()} {d.verdict}. {d.evidence}"
+        console.print(_text(said), soft_wrap=True)
     _print(console, "remedies to try", ("remedy", "change", "of", "named against"), proposal.tried())
     _print(console, "not tried", ("remedy", "why not"), list(proposal.left_out.items()))
     batches = [(e.id, len(e.members()), e.steps, ", ".join(e.varied) or "none") for e in proposal.batches]

@@ -281,7 +281,7 @@ def draw_phase_map(frame: pd.DataFrame, ax: Axes, *, axes: PhaseAxes, whole: pd.
         if row["n"]:
             side, rate = 0.95 - 0.6 * row["width"], row["rate"]
             said = f"{row['failures']}/{row['n']}\n{100 * row['low']:.0f}\u2013{100 * row['high']:.0f} %"
-            said += "\ntoo few seeds" if row["width"] > TOO_WIDE else ""
+            said += "\ntoo few\nseeds" if row["width"] > TOO_WIDE else ""
         decided = row["verdict"] in ("present", "absent")
         square = Rectangle(
             (x - side / 2, y - side / 2), side, side, facecolor=colour(0.9 * rate), edgecolor=ink,

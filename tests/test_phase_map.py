@@ -89,7 +89,7 @@ def test_too_few_seeds_are_said_in_the_square(monkeypatch: pytest.MonkeyPatch) -
     fake(monkeypatch, {"mode_collapse": lambda e, m: m.seed == 0 if m.seed < judged[m.numbers["r1"]] else "inconclusive"})
     run = run_of(planned(seeds=3, lr=[1e-3, 4e-3], lr_discriminator=1e-3, r1=[0.0, 1.0]))
     texts, squares = drawn(run)
-    assert texts[:2] == ["1/2\n9\u201391 %\ntoo few seeds", "not\njudged"]
+    assert texts[:2] == ["1/2\n9\u201391 %\ntoo few\nseeds", "not\njudged"]
     assert squares[0][0] < 0.5
 
 

@@ -226,7 +226,7 @@ def test_a_repair_from_the_command_line(
     assert "does not help" in page
 
     written = {name: (store.path / name / "manifest.json").stat().st_mtime_ns for name in store.ids()}
-    assert said("--out", "again.html").partition("# remedies tried")[2].splitlines()[1:3] == ["\t".join(r) for r in rows[:2]]
+    assert advice(ganlab.repair(run, store, remedies=["r1", "packing"])) in answer
     assert {name: (store.path / name / "manifest.json").stat().st_mtime_ns for name in store.ids()} == written
 
 
