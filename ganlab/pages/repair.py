@@ -68,8 +68,8 @@ def _verdicts(repair: Repair) -> Table:
         ["remedy", "failure", "answer", "failed seeds", "change in rate", "p-value", "cost a member-step"],
         rows,
         "Change: paired, with its 95 % interval (Newcombe 1998). P-value: exact McNemar test, corrected by Holm for "
-        f"{len(repair.table)} comparisons. New: seeds with another failure that they did not have before. Cost: seconds on the clock, which other work "
-        "on the machine disturbs; members of one mapped batch have equal shares.",
+        f"{len(repair.table)} comparisons. New: seeds with another failure that they did not have before. "
+        "Cost: seconds on the clock, which other work on the machine disturbs; members of one mapped batch have equal shares.",
     )
 
 
