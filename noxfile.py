@@ -58,6 +58,18 @@ def vanishing_gradients(session: nox.Session) -> None:
 
 
 @nox.session
+def phase_map(session: nox.Session) -> None:
+    """Study: where in the plane of learning rates and penalty weight does a GAN collapse?"""
+    _study(session, "phase_map")
+
+
+@nox.session
+def calibration(session: nox.Session) -> None:
+    """Study of the diagnoses: how often are they right on runs whose truth is known?"""
+    _study(session, "calibration")
+
+
+@nox.session
 def mnist_baselines(session: nox.Session) -> None:
     """Study: MLP against CNN on MNIST, or on digits where MNIST is not at hand."""
     _study(session, "mnist_baselines")

@@ -19,6 +19,7 @@ _PUBLIC = {
     "compare": "diagnoses",
     "diagnose": "diagnoses",
     "load": "store",
+    "repair": "trial",
     "report": "pages",
     "run": "train",
 }

@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "probes": ("ganlab.probes:PROBES",),
     "rules": ("ganlab.metrics:RULES",),
     "diagnoses": ("ganlab.diagnoses:DIAGNOSES",),
+    "remedies": ("ganlab.remedies:REMEDIES",),
     "games": ("ganlab.dynamics:GAMES",),
     "dynamics": ("ganlab.dynamics:RULES",),
 }

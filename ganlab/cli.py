@@ -1,8 +1,8 @@
-"""The command line: `ganlab run | list | diagnose | compare | report | verify`.
+"""The command line: `ganlab run | list | diagnose | compare | repair | report | verify`.
 
 Commands are frozen dataclasses; their docstrings and fields are the help. Exit codes: 0 done, 1 a check failed, 2 a request
 that cannot be done (one clear message), 130 stopped by Ctrl-C. What is slow to import waits for the command that needs it:
-torch for `run`, pandas for what reads runs; `list` reads the catalogue and needs neither.
+torch for `run` and `repair`, pandas for what reads runs; `list` reads the catalogue and needs neither.
 """
 
 from __future__ import annotations
@@ -89,6 +89,30 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """Try the remedies named against what fails in a stored run, on the same seeds, and say which were seen to help."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """Name of a run, or its beginning."""
+    only: tuple[str, ...] = ()
+    """Remedies to try; when left out the first 6 of `ganlab list remedies` that fit."""
+    where: str | None = None
+    """Of a run with several values of a number, which combination: "lr=0.001"."""
+    seeds: int | None = None
+    """How many seeds; none takes the run's own. With others than those the unchanged run is trained on them, too."""
+    first_seed: int | None = None
+    """The first of those seeds; none begins with the run's first."""
+    block: int | None = None
+    """Members trained as one batch; none chooses by speed and memory."""
+    store: Path = Path("runs")
+    """Folder of runs."""
+    out: Path = Path("reports/html/repair.html")
+    """The file to write."""
+    dry_run: bool = False
+    """Print what would be trained and stop."""
+
+
+@dataclass(frozen=True)
 class Report:
     """Write one HTML file about stored runs."""
 
@@ -110,7 +134,7 @@ class Verify:
 
 DESCRIPTION = "Crash tests for GANs: train many seeds at once, watch them, and get verdicts with intervals."
 
-Command = Union[Run, List, Diagnose, Compare, Report, Verify]  # noqa: UP007
+Command = Union[Run, List, Diagnose, Compare, Repair, Report, Verify]  # noqa: UP007
 """Not written with bars: for those tyro asks typeguard, whose import is a quarter of the time of `ganlab list`."""
 
 
@@ -147,6 +171,8 @@ def _do(command: Command, console: Console) -> int:
             return _diagnose(command, console)
         case Compare():
             return _compare(command, console)
+        case Repair():
+            return _repair(command, console)
         case Report():
             return _report(command, console)
         case Verify():
@@ -245,6 +271,45 @@ def _compare(command: Compare, console: Console) -> int:
     title = f"a: {a.experiment.title} ({a.experiment.id}), b: {b.experiment.title} ({b.experiment.id})"
     _print(console, title, shown.columns, shown.itertuples(index=False))
     return 0
+
+
+def _repair(command: Repair, console: Console) -> int:
+    from ganlab.proposal import propose
+    from ganlab.trial import advice, carry_out, in_words
+
+    store = Store(command.store)
+    (run,) = _runs((command.run,), store)
+    proposal = propose(run, where=command.where, seeds=_seeds(command, run), remedies=command.only)
+    for d in proposal.failing:
+        said = f"{run.experiment.title} ({run.experiment.id}): {d.title.lower()} {d.verdict}. {d.evidence}"
+        console.print(_text(said), soft_wrap=True)
+    _print(console, "remedies to try", ("remedy", "change", "of", "named against"), proposal.tried())
+    _print(console, "not tried", ("remedy", "why not"), list(proposal.left_out.items()))
+    batches = [(e.id, len(e.members()), e.steps, ", ".join(e.varied) or "none") for e in proposal.batches]
+    _print(console, "runs to train", ("run", "members", "steps", "numbers that differ"), batches)
+    console.print(_text(proposal.outlook()), soft_wrap=True)
+    if command.dry_run:
+        return 0
+    from ganlab.pages import gan_page, repair_page
+    from ganlab.pages.page import prepare, write
+    from ganlab.pages.repair import named_runs
+
+    prepare(command.out)
+    found = carry_out(proposal, store, block=command.block)
+    rows = [in_words(row) for row in found.rows()]
+    _print(console, "remedies tried", rows[0], [list(row.values()) for row in rows])
+    console.print(_text(advice(found), "bold"), soft_wrap=True)
+    path = write([repair_page(found), gan_page(named_runs(found))], command.out, f"ganlab repair {command.run}")
+    console.print(Text(f"report: {path.resolve()}"), soft_wrap=True)
+    return 0
+
+
+def _seeds(command: Repair, run: Any) -> list[int] | None:
+    if command.seeds is None and command.first_seed is None:
+        return None
+    own = run.experiment.seeds
+    first = own[0] if command.first_seed is None else command.first_seed
+    return [first + i for i in range(len(own) if command.seeds is None else command.seeds)]
 
 
 def _report(command: Report, console: Console) -> int:

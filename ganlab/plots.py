@@ -7,7 +7,7 @@ throughout a report. Frames are what the report offers for download.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,11 +15,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 
 from ganlab import stats, trace
-from ganlab.diagnoses import Diagnosis
+from ganlab.diagnoses import Diagnosis, diagnose
 from ganlab.experiment import Run
+from ganlab.registry import InputError
 
 INK, FAINT = "#24292f", "#d0d7de"
 """Colours of text and grid; the page's own, see report.html.jinja, which inverts figures in the dark."""
@@ -233,6 +235,98 @@ def draw_curves(
         ax.axhline(0.0, linewidth=0)  # takes part in the common scale, and is not seen
     ax.set_xlabel(unit)
     ax.set_ylabel(label)
+    return ax
+
+
+# --- phase maps: rates over two or three numbers --------------------------------------------------------------------------
+
+TOO_WIDE = 0.6
+"""Width of a cell's interval above which the cell says that its seeds are too few: eight seeds are narrower at any rate."""
+
+RATES = ("lr", "lr_discriminator")
+RATIO = "lr_discriminator / lr"
+
+
+class PhaseAxes(NamedTuple):
+    """Which numbers lie along the axes of a phase map, and which tells its panels apart (empty: there is one)."""
+
+    x: str
+    y: str
+    panel: str
+
+
+def phase_axes(varied: Sequence[str]) -> PhaseAxes:
+    """Return the axes for the numbers that a run varies: learning rate across, the other number up, panels by the third.
+
+    Where both players' rates vary beside another number, panels are by their ratio, the time scale.
+
+    Raises
+    ------
+    InputError
+        For fewer than 2 numbers or more than 3.
+
+    Example
+    -------
+    >>> phase_axes(["lr", "lr_discriminator", "r1"])
+    PhaseAxes(x='lr', y='r1', panel='lr_discriminator / lr')
+    """
+    if not 2 <= len(varied) <= 3:
+        raise InputError(f"a phase map needs a run with several values of 2 or 3 numbers; got {', '.join(varied) or 'none'}")
+    x, *others = sorted(varied, key=lambda name: (name != "lr", name in RATES))  # the sort is stable
+    y, *third = others
+    panel = third[0] if third else ""
+    return PhaseAxes(x, y, RATIO if (x, panel) == RATES else panel)
+
+
+def frame_phase_map(run: Run, code: str) -> pd.DataFrame:
+    """Return one failure's rate for each combination of a run's numbers.
+
+    One row a combination: the varied numbers (and the rates' ratio where it tells panels apart), panel (a text), failures, n
+    (seeds that could be judged), rate, low and high (95 % Wilson interval), width, verdict.
+    """
+    axes, members = phase_axes(run.experiment.varied), run.experiment.members()
+    rows = []
+    for (_, places), d in zip(run.groups(), [d for d in diagnose(run) if d.code == code], strict=True):
+        numbers = {name: members[places[0]].numbers[name] for name in run.experiment.varied}
+        if axes.panel == RATIO:
+            numbers[RATIO] = float(f"{numbers['lr_discriminator'] / numbers['lr']:.6g}")  # 3e-3 / 1e-3 is not quite 3
+        panel = f"{axes.panel} = {numbers[axes.panel]:g}" if axes.panel else "all"
+        rows.append(
+            {
+                **numbers, "panel": panel, "failures": d.failures, "n": d.n, "rate": d.rate, "low": d.interval[0],
+                "high": d.interval[1], "width": d.interval[1] - d.interval[0], "verdict": d.verdict,
+            }
+        )  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.sort_values([axes.panel, axes.y, axes.x], ignore_index=True) if axes.panel else frame
+
+
+def draw_phase_map(frame: pd.DataFrame, ax: Axes, *, axes: PhaseAxes, whole: pd.DataFrame) -> Axes:
+    """A square for each combination: the darker, the more seeds failed; the smaller, the less is known.
+
+    Each holds failures of seeds and the interval. A dashed edge: the seeds leave open whether the rate is above the tolerated
+    one. `whole` is the frame of all panels, whose values make the common scale.
+    """
+    xs, ys = (sorted(whole[name].unique()) for name in (axes.x, axes.y))
+    colour, ink = plt.get_cmap("Blues"), plt.rcParams["text.color"]
+    for row in frame.to_dict("records"):
+        x, y = xs.index(row[axes.x]), ys.index(row[axes.y])
+        said, side, rate = "not\njudged", 0.35, 0.0
+        if row["n"]:
+            side, rate = 0.95 - 0.6 * row["width"], row["rate"]
+            said = f"{row['failures']}/{row['n']}\n{100 * row['low']:.0f}\u2013{100 * row['high']:.0f} %"
+            said += "\ntoo few\nseeds" if row["width"] > TOO_WIDE else ""
+        decided = row["verdict"] in ("present", "absent")
+        square = Rectangle(
+            (x - side / 2, y - side / 2), side, side, facecolor=colour(0.9 * rate), edgecolor=ink,
+            linewidth=1.2 if decided else 0.8, linestyle="-" if decided else "--",
+        )  # fmt: skip
+        ax.add_patch(square)
+        ax.text(x, y, said, ha="center", va="center", fontsize=6.5, color="white" if rate > 0.6 else ink)
+    ax.set_xticks(range(len(xs)), [f"{x:g}" for x in xs])
+    ax.set_yticks(range(len(ys)), [f"{y:g}" for y in ys])
+    ax.set(xlim=(-0.5, len(xs) - 0.5), ylim=(-0.5, len(ys) - 0.5), xlabel=axes.x, ylabel=axes.y)
+    ax.grid(False)
     return ax
 
 

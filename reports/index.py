@@ -15,10 +15,13 @@ from rich.text import Text
 
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
+import benchmarks.phase_map
 import benchmarks.throughput
 import benchmarks.vanishing_gradients
+import reports.calibration
 import reports.mnist_baselines
 import reports.mode_collapse
+import reports.phase_map
 import reports.throughput
 import reports.vanishing_gradients
 from ganlab.cli import finish
@@ -31,12 +34,19 @@ STUDIES = {
     "mode_collapse": (benchmarks.mode_collapse.experiments, reports.mode_collapse.page),
     "vanishing_gradients": (benchmarks.vanishing_gradients.experiments, reports.vanishing_gradients.page),
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
+    "phase_map": (benchmarks.phase_map.experiments, reports.phase_map.page),
 }
+
+LONG = ("phase_map",)
+"""Studies that are trained only when asked for by name: they would take most of the quick report's time."""
 
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
 
-Study = Literal["mode_collapse", "vanishing_gradients", "mnist_baselines", "throughput"]
+PLAYED = {"calibration": reports.calibration.page}
+"""Studies without training: what the diagnoses say about planted worlds. Only when asked for by name."""
+
+Study = Literal["mode_collapse", "vanishing_gradients", "mnist_baselines", "phase_map", "calibration", "throughput"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
     studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
-    """Which studies; when left out all but throughput, which measures this machine."""
+    """Which studies; when left out all but phase_map, which is long, calibration, and throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 6 minutes on two cores."""
     store: Path = Path("runs")
@@ -64,15 +74,17 @@ def main(settings: Index) -> int:
     prepare(settings.out)
     if settings.download:
         mnist(download=True)
-    names = settings.studies or tuple(STUDIES)
+    names = settings.studies or tuple(name for name in STUDIES if name not in LONG)
     chosen = {name: STUDIES[name] for name in names if name in STUDIES}
     planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
     experiments = [e for group in planned.values() for e in group]
     runs = iter(sweep(experiments, Store(settings.store), settings.workers, console, settings.block))
+    played = [PLAYED[name](settings.profile) for name in names if name in PLAYED]
     measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
     pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
+    pages += played
     pages += [MEASURED[name][1](found) for name, found in measured.items()]
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)

@@ -226,8 +226,8 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("rum",), "Available subcommands: run, list, diagnose, compare, report, verify"),
-        ((), "{run, list, diagnose, compare, report, verify}"),
+        (("rum",), "Available subcommands: run, list, diagnose, compare, repair, report, verify"),
+        ((), "{run, list, diagnose, compare, repair, report, verify}"),
         (("run", "--stpes", "3"), "--steps"),
         (("run", "--steps", "1.5"), "--steps"),
         (("list", "variant"), "'variants'"),

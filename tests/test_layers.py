@@ -16,7 +16,7 @@ DIAGNOSES = (
     "discriminator_overfitting", "divergence", "looks", "memorisation", "mode_collapse", "non_convergence",
     "vanishing_gradients",
 )  # fmt: skip
-PAGES = ("calibration", "classifiers", "gans", "page", "shared", "throughput", "vanishing_gradients")
+PAGES = ("calibration", "classifiers", "gans", "page", "phase_map", "repair", "shared", "throughput", "vanishing_gradients")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
@@ -40,13 +40,14 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
-    {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES), "frozen", "planted", "sweep", "timing"},
-    {"calibration"},
+    {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES), "frozen", "planted", "remedies", "sweep", "timing"},
+    {"calibration", "proposal"},
+    {"trial"},
     {"plots"},
-    {"frozen_plots", "throughput_plots"},
+    {"frozen_plots", "repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
-]
+]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
@@ -54,7 +55,7 @@ TORCH_FREE = {
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
-    "catalogue", "cli",
+    "catalogue", "cli", "remedies", "proposal", "trial", "repair_plots",
     "flops", "throughput", "workers", "timing", "throughput_plots",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}

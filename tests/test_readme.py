@@ -61,7 +61,7 @@ def test_the_python_of_the_readme_runs_as_written(tmp_path: Path, monkeypatch: p
 def test_the_readme_has_code_of_both_kinds() -> None:
     """Guards the tests around it."""
     assert len(PYTHON) >= 3
-    assert {command[1] for command in COMMANDS} == {"run", "list", "diagnose", "compare", "report", "verify"}
+    assert {command[1] for command in COMMANDS} == {"run", "list", "diagnose", "compare", "repair", "report", "verify"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

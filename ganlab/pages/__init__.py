@@ -13,11 +13,15 @@ from ganlab.frozen import is_frozen
 from ganlab.pages.classifiers import classifier_page
 from ganlab.pages.gans import gan_page
 from ganlab.pages.page import Page, write
+from ganlab.pages.phase_map import phase_page
+from ganlab.pages.repair import repair_page
 from ganlab.pages.throughput import throughput_page
 from ganlab.pages.vanishing_gradients import vanishing_page
 from ganlab.registry import InputError
 
-__all__ = ["classifier_page", "gan_page", "pages_of", "report", "throughput_page", "vanishing_page"]
+__all__ = [
+    "classifier_page", "gan_page", "pages_of", "phase_page", "repair_page", "report", "throughput_page", "vanishing_page",
+]  # fmt: skip
 
 
 def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
@@ -37,13 +41,15 @@ def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
 
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:
-    """Return a page for the GANs among the runs, one for those whose generator freezes, one for the classifiers of each data
-    set, and one for timings."""
+    """Return a page for the GANs among the runs, one for those whose generator freezes, one for those over several numbers,
+    one for the classifiers of each data set, and one for timings."""
     gans = [run for run in runs if run.experiment.kind == "gan" and not is_frozen(run)]
     frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
+    maps = [run for run in gans if len(run.experiment.varied) > 1]
+    gans = [run for run in gans if len(run.experiment.varied) < 2]
     classifiers = [run for run in runs if run.experiment.kind == "classifier"]
     data = dict.fromkeys(run.experiment.data for run in classifiers)
-    pages = [gan_page(gans)] if gans else []
+    pages = ([gan_page(gans)] if gans else []) + ([phase_page(maps)] if maps else [])
     pages += [vanishing_page(frozen)] if frozen else []
     pages += [classifier_page([r for r in classifiers if r.experiment.data == d], f"classifiers-{d}") for d in data]
     measured = [run for run in runs if run.experiment.kind == "throughput"]
