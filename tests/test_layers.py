@@ -18,7 +18,10 @@ LAYERS = [
     {"experiment", "stats", "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
-    {"dynamics", "dynamics.games", "dynamics.rules", "metrics", "nets", "objectives", "optim", "penalties"},
+    {
+        "dynamics", "dynamics.games", "dynamics.methods", "dynamics.rules", "dynamics.verdicts", "metrics", "nets",
+        "objectives", "optim", "penalties",
+    },
     {"regularizers", "updates"},
     {"parts"},
     {"game"},
@@ -33,11 +36,11 @@ LAYERS = [
     {"throughput_plots"},
     {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
     {"catalogue", "cli"},
-]
+]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", "dynamics.games", "dynamics.rules",
+    "dynamics", "dynamics.games", "dynamics.methods", "dynamics.rules", "dynamics.verdicts",
     "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
     "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
