@@ -15,7 +15,7 @@ REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", 
 
 LAYERS = [
     {"registry"},
-    {"experiment", "stats", "store", "trace"},
+    {"cycles", "experiment", "stats", "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
     {
@@ -43,7 +43,7 @@ TORCH_FREE = {
     "dynamics", "dynamics.games", "dynamics.methods", "dynamics.rules", "dynamics.verdicts",
     "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
     "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
-    "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
+    "cycles", "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
 """`experiment` names a path in `Run.save`, and leaves the writing to the store; `memory` reads what the system allows; `timing`
