@@ -49,7 +49,7 @@ def cycle(series: ArrayLike, level: float = 0.05) -> Cycle:
 
     The first peak of the autocorrelation r of its moves m (differences between looks, less their interquartile mean), after a
     trough: what goes round must come back. Moves, because a walk without direction wanders to and fro and has peaks by chance,
-    while its moves have none. Peak and trough must exceed z sd, where z makes the level hold for all lags at once (Bonferroni), and
+    while its moves have none. Both must exceed z sd, where z makes the level hold for all lags at once (Bonferroni), and
 
     .. math:: \operatorname{sd}(r_k) = \frac{\sqrt{(1 + 2 r_1^2) \sum_t (m_t \cdot m_{t+k})^2}}
         {\sqrt{\sum |m_t|^2 \sum |m_{t+k}|^2}},
@@ -224,7 +224,7 @@ def spectrum(series: ArrayLike) -> Spectrum:
     x = _looks(series)
     if x.shape[1] != 1 or len(x) < 4 or not np.isfinite(x).all():
         raise ValueError(f"a spectrum needs one finite series of at least 4 looks; got shape {np.shape(series)}")
-    frequency = np.fft.rfftfreq(len(x))[1:]
+    frequency: Array = np.fft.rfftfreq(len(x))[1:].astype(np.float64)
     power = np.abs(np.fft.rfft(_without_trend(x)[:, 0])[1:]) ** 2
     if _still(x) or power.sum() <= (ROUNDING * np.abs(x).max()) ** 2:
         return Spectrum(frequency, np.zeros_like(power), math.nan, 1.0)

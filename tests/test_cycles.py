@@ -166,7 +166,7 @@ def test_a_random_walk_looks_like_waves_in_its_main_plane_and_is_no_cycle() -> N
     """Half a wave and a whole one: Antognini and Sohl-Dickstein 2018. Shares 6/pi^2 and a quarter of it."""
     walk = np.random.default_rng(0).standard_normal((120, 400)).cumsum(0)
     plane, shares = main_plane(walk)
-    assert shares == pytest.approx([6 / math.pi**2, 6 / math.pi**2 / 4], rel=0.15)
+    assert shares == pytest.approx([6 / math.pi**2, 6 / math.pi**2 / 4], rel=0.2)
     half_a_wave = np.cos(np.pi * (np.arange(120) + 0.5) / 120)
     assert abs(np.corrcoef(plane[:, 0], half_a_wave)[0, 1]) > 0.99
     assert cycle(plane).verdict == "no cycle"

@@ -23,6 +23,7 @@ LAYERS = [
         "objectives", "optim", "penalties",
     },
     {"regularizers", "updates"},
+    {"rotation"},
     {"parts"},
     {"game"},
     {"recipes", "variants"},
