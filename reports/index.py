@@ -16,6 +16,7 @@ from rich.text import Text
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
 import benchmarks.throughput
+import reports.convergence
 import reports.mnist_baselines
 import reports.mode_collapse
 import reports.throughput
@@ -30,6 +31,9 @@ STUDIES = {
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
 }
 
+COMPUTED = {"convergence": reports.convergence.page}
+"""Studies of games with known answers: nothing to train, and nothing to store."""
+
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
 
@@ -38,7 +42,9 @@ MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.pag
 class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
-    studies: Annotated[tuple[Literal["mode_collapse", "mnist_baselines", "throughput"], ...], tyro.conf.Positional] = ()
+    studies: Annotated[
+        tuple[Literal["mode_collapse", "convergence", "mnist_baselines", "throughput"], ...], tyro.conf.Positional
+    ] = ()
     """Which studies; when left out all but throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 6 minutes on two cores."""
@@ -59,7 +65,7 @@ def main(settings: Index) -> int:
     prepare(settings.out)
     if settings.download:
         mnist(download=True)
-    names = settings.studies or tuple(STUDIES)
+    names = settings.studies or (*STUDIES, *COMPUTED)
     chosen = {name: STUDIES[name] for name in names if name in STUDIES}
     planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
@@ -68,6 +74,7 @@ def main(settings: Index) -> int:
     measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
     pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
+    pages += [COMPUTED[name]() for name in names if name in COMPUTED]
     pages += [MEASURED[name][1](found) for name, found in measured.items()]
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)

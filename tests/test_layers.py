@@ -34,8 +34,10 @@ LAYERS = [
     {"flops", "throughput", "workers"},
     {"diagnoses", "diagnoses.mode_collapse", "sweep", "timing"},
     {"plots"},
-    {"throughput_plots"},
-    {"pages", "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "pages.throughput"},
+    {"dynamics_plots", "throughput_plots"},
+    {
+        "pages", "pages.classifiers", "pages.convergence", "pages.gans", "pages.page", "pages.shared", "pages.throughput",
+    },
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
@@ -43,8 +45,8 @@ LAYERS = [
 TORCH_FREE = {
     "dynamics", "dynamics.games", "dynamics.methods", "dynamics.rules", "dynamics.verdicts",
     "registry", "experiment", "stats", "store", "trace", "diagnoses", "diagnoses.mode_collapse", "sweep", "plots", "pages",
-    "pages.classifiers", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
-    "cycles", "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
+    "pages.classifiers", "pages.convergence", "pages.gans", "pages.page", "pages.shared", "catalogue", "cli",
+    "cycles", "dynamics_plots", "flops", "throughput", "workers", "timing", "throughput_plots", "pages.throughput",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
 """`experiment` names a path in `Run.save`, and leaves the writing to the store; `memory` reads what the system allows; `timing`

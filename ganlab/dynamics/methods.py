@@ -28,7 +28,7 @@ class Method(NamedTuple):
     """A GAN method as an analytic game."""
 
     game: str
-    numbers: Mapping[str, float]
+    numbers: Mapping[str, Any]
     eigenvalues: tuple[complex, complex] | None
     """Of the Jacobian at the equilibrium, in closed form, lowest first; None where the field jumps."""
     formula: str
@@ -64,22 +64,22 @@ METHODS: dict[str, Method] = {
     "GAN": Method("dirac_gan", {}, pair(0, -1 / 4), "±i/2", TURNS),
     "NS-GAN": Method("dirac_non_saturating", {}, pair(0, -1 / 4), "±i/2", SLOW),
     "RpGAN": Method("dirac_relativistic", {}, pair(0, -1 / 4), "±i/2", TURNS),
-    "WGAN, clip 1": Method("dirac_wgan", {"clip": 1.0}, pair(0, -1), "±i", _everywhere("cycles")),
-    "WGAN-GP, 0.7": Method(
+    "WGAN clip 1": Method("dirac_wgan", {"clip": 1.0}, pair(0, -1), "±i", _everywhere("cycles")),
+    "WGAN-GP 0.7": Method(
         "dirac_wgan_gp", {"weight": 0.7, "target": 1.0}, None, "none: the field jumps", _everywhere("cycles")
     ),
-    "instance noise, 0.7": Method(
+    "instance noise 0.7": Method(
         "dirac_instance_noise", {"std": 0.7}, pair(-0.49 / 4, 0.49**2 / 16 - 1 / 4), "-s²/4 ± √(s⁴/16 - 1/4)",
         _everywhere("converges"),
     ),
-    "GAN + R1, 0.3": Method(
+    "GAN + R1 0.3": Method(
         "dirac_gan", {"r1": 0.3}, pair(-0.15, 0.15**2 - 1 / 4), "-w/2 ± √(w²/4 - 1/4)", _everywhere("converges")
     ),
-    "GAN + R1, 1.0": Method("dirac_gan", {"r1": 1.0}, pair(-0.5, 0), "-w/2 ± √(w²/4 - 1/4)", _everywhere("converges")),
-    "NS-GAN + R1, 0.3": Method(
+    "GAN + R1 1.0": Method("dirac_gan", {"r1": 1.0}, pair(-0.5, 0), "-w/2 ± √(w²/4 - 1/4)", _everywhere("converges")),
+    "NS-GAN + R1 0.3": Method(
         "dirac_non_saturating", {"r1": 0.3}, pair(-0.15, 0.15**2 - 1 / 4), "-w/2 ± √(w²/4 - 1/4)", _everywhere("converges")
     ),
-    "consensus, 1.0": Method(
+    "consensus 1.0": Method(
         "dirac_consensus", {"gamma": 1.0}, pair(-0.25, -1 / 4), "-w/4 ± i/2", _everywhere("converges", "flow", "simultaneous")
     ),
 }  # fmt: skip

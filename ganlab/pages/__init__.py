@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ganlab.experiment import Run
 from ganlab.pages.classifiers import classifier_page
+from ganlab.pages.convergence import convergence_page
 from ganlab.pages.gans import gan_page
 from ganlab.pages.page import Page, write
 from ganlab.pages.throughput import throughput_page
 from ganlab.registry import InputError
 
-__all__ = ["classifier_page", "gan_page", "pages_of", "report", "throughput_page"]
+__all__ = ["classifier_page", "convergence_page", "gan_page", "pages_of", "report", "throughput_page"]
 
 
 def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
