@@ -50,7 +50,8 @@ def test_a_disagreement_with_the_literature_would_be_counted_and_shown(monkeypat
 
 
 def test_the_verdicts_are_those_of_the_paths_with_what_is_stated(page: Page) -> None:
-    rows = {row[0].text: row[1:] for row in tables(page)["What becomes of each method, by the way in which the players move"].cells()}
+    table = tables(page)["What becomes of each method, by the way in which the players move"]
+    rows = {row[0].text: row[1:] for row in table.cells()}
     assert [cell.text for cell in rows["NS-GAN"]] == ["cycles", "converges sublinearly"]
     assert [(cell.tone, cell.note) for cell in rows["NS-GAN"]] == [("present", "as stated"), ("inconclusive", "not stated")]
     assert [cell.tone for cell in rows["GAN + R1 0.3"]] == ["absent", "absent"]
@@ -58,7 +59,8 @@ def test_the_verdicts_are_those_of_the_paths_with_what_is_stated(page: Page) -> 
 
 def test_the_table_of_eigenvalues_compares_closed_forms_with_the_jacobian(page: Page) -> None:
     rows = {row[0].text: row for row in tables(page)["Eigenvalues at the equilibrium, and what they say"].cells()}
-    assert [cell.text for cell in rows["GAN + R1 0.3"][1:5]] == ["-w/2 ± √(w²/4 - 1/4)", "-0.15 ± 0.477i", "pulls in and turns", "1.2"]
+    r1 = ["-w/2 ± √(w²/4 - 1/4)", "-0.15 ± 0.477i", "pulls in and turns", "1.2"]
+    assert [cell.text for cell in rows["GAN + R1 0.3"][1:5]] == r1
     assert [cell.text for cell in rows["GAN"][1:5]] == ["±i/2", "± 0.5i", "only turns", "none"]
     assert [cell.text for cell in rows["WGAN-GP 0.7"][2:5]] == ["none", "no linear part", "none"]
     assert float(rows["GAN"][2].note.removeprefix("computed to ")) < 1e-12

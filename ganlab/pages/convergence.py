@@ -153,8 +153,8 @@ def _eigenvalues(methods: Sequence[str], found: Found) -> Table:
         rows,
         "Next to the equilibrium the field is a linear map, and its eigenvalues are its fate: a negative real part pulls in, "
         "an imaginary part turns. With a real part of 0 it only turns, and what the linear map leaves out decides. Second "
-        "line: how far the eigenvalues of the computed Jacobian are from the closed form. Steps up to: 2|Re|/|eigenvalue|², below "
-        "which simultaneous steps converge. w: weight of the penalty; s: standard deviation of the noise.",
+        "line: how far the eigenvalues of the computed Jacobian are from the closed form. Steps up to: 2|Re|/|eigenvalue|², "
+        "below which simultaneous steps converge. w: weight of the penalty; s: standard deviation of the noise.",
     )
 
 
