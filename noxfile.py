@@ -70,6 +70,12 @@ def calibration(session: nox.Session) -> None:
 
 
 @nox.session
+def convergence(session: nox.Session) -> None:
+    """Study: which GAN methods converge and which circle, on games with known answers? Takes seconds."""
+    _study(session, "convergence")
+
+
+@nox.session
 def mnist_baselines(session: nox.Session) -> None:
     """Study: MLP against CNN on MNIST, or on digits where MNIST is not at hand."""
     _study(session, "mnist_baselines")

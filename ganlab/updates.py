@@ -110,7 +110,7 @@ def symplectic(game: Any, state: State, batch: Any, numbers: Numbers) -> tuple[S
     draws, points = batch.draw(0), tuple(player.parameters for player in state)
     gradients, losses = _field(game, state, draws, numbers)
     transposed = _transposed_hessian(game, state, draws, numbers)
-    pull = vjp(lambda *p: _gradients(game, state, p, draws, numbers), *points)[1]  # u -> H^T u, whose own pull is v -> H v
+    pull = vjp(lambda *p: both_gradients(game, state, p, draws, numbers), *points)[1]  # u -> H^T u, whose own pull is v -> H v
     forward = vjp(lambda *u: pull(u), *points)[1](tuple(gradients))
     adjustment = [(t - f) / 2 for t, f in zip(transposed, forward, strict=True)]
     n = sum(len(net.sizes) for net in game.nets)
@@ -172,7 +172,8 @@ def _field(game: Any, state: State, batch: Any, numbers: Numbers) -> tuple[list[
     return [of_generator, of_discriminator], StepLosses(d_loss, g_loss)
 
 
-def _gradients(game: Any, state: State, points: tuple[Tensor, ...], batch: Any, numbers: Numbers) -> tuple[Tensor, ...]:
+def both_gradients(game: Any, state: State, points: tuple[Tensor, ...], batch: Any, numbers: Numbers) -> tuple[Tensor, ...]:
+    """Return each player's gradient of its own loss at two points, generator first; `state` gives what they remember."""
     theta, psi = points
     return (
         grad(game.generator_loss)(theta, psi, batch, numbers, state.generator.kept),
@@ -184,7 +185,7 @@ def _transposed_hessian(game: Any, state: State, batch: Any, numbers: Numbers) -
     r"""Return :math:`H^T \xi`, which is the gradient of half the squared length of the joint gradient."""
 
     def energy(*points: Tensor) -> Tensor:
-        joint = _gradients(game, state, points, batch, numbers)
+        joint = both_gradients(game, state, points, batch, numbers)
         return 0.5 * _dot(joint, joint)
 
     found: tuple[Tensor, ...] = grad(energy, argnums=(0, 1))(*(player.parameters for player in state))

@@ -19,6 +19,7 @@ import benchmarks.phase_map
 import benchmarks.throughput
 import benchmarks.vanishing_gradients
 import reports.calibration
+import reports.convergence
 import reports.mnist_baselines
 import reports.mode_collapse
 import reports.phase_map
@@ -40,13 +41,18 @@ STUDIES = {
 LONG = ("phase_map",)
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
 
+COMPUTED = {"convergence": reports.convergence.page}
+"""Studies of games with known answers: nothing to train, and nothing to store."""
+
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
 
 PLAYED = {"calibration": reports.calibration.page}
 """Studies without training: what the diagnoses say about planted worlds. Only when asked for by name."""
 
-Study = Literal["mode_collapse", "vanishing_gradients", "mnist_baselines", "phase_map", "calibration", "throughput"]
+Study = Literal[
+    "mode_collapse", "vanishing_gradients", "convergence", "mnist_baselines", "phase_map", "calibration", "throughput"
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
     studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
-    """Which studies; when left out all but phase_map, which is long, calibration, and throughput, which measures this machine."""
+    """Which studies; when left out all but phase_map (long), calibration, and throughput, which measures this machine."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 6 minutes on two cores."""
     store: Path = Path("runs")
@@ -74,7 +80,7 @@ def main(settings: Index) -> int:
     prepare(settings.out)
     if settings.download:
         mnist(download=True)
-    names = settings.studies or tuple(name for name in STUDIES if name not in LONG)
+    names = settings.studies or (*(name for name in STUDIES if name not in LONG), *COMPUTED)
     chosen = {name: STUDIES[name] for name in names if name in STUDIES}
     planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
@@ -84,7 +90,7 @@ def main(settings: Index) -> int:
     measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
     pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
-    pages += played
+    pages += [COMPUTED[name]() for name in names if name in COMPUTED] + played
     pages += [MEASURED[name][1](found) for name, found in measured.items()]
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)

@@ -376,6 +376,7 @@ def optimistic_factor(h: float) -> float:
 BILINEAR = [
     *[("simultaneous", h, {}, 1 + h**2) for h in (0.01, 0.1, 0.5)],
     *[("implicit", h, {}, 1 / (1 + h**2)) for h in (0.1, 1.0, 10.0)],
+    *[("runge_kutta", h, {}, 1 - h**6 / 72 + h**8 / 576) for h in (0.1, 1.0, 2.9)],
     *[("extragradient", h, {}, 1 - h**2 + h**4) for h in (0.1, 0.6, math.sqrt(0.5), 0.99, 1.01)],
     *[(past, h, {}, optimistic_factor(h)) for past in ("optimistic", "extrapolation_from_the_past") for h in (0.1, 0.45, 0.6)],
     *[(rule, h, {"gamma": g}, (1 - h * g) ** 2 + h**2) for rule in ("consensus", "sga") for h in (0.1, 0.7) for g in (0.3, 1)],
@@ -532,7 +533,7 @@ def test_lookahead_goes_back_after_every_kth_step() -> None:
     np.testing.assert_allclose(path[4], path[3] + 0.2 * velocity("dirac_gan", path[3]), rtol=1e-14)
 
 
-@pytest.mark.parametrize("rule", sorted(set(RULES) - {"consensus", "sga", "lookahead", "negative_momentum"}))
+@pytest.mark.parametrize("rule", sorted(set(RULES) - {"consensus", "sga", "lookahead", "negative_momentum", "runge_kutta"}))
 def test_rules_follow_the_flow_to_first_order(rule: str) -> None:
     """Error against SciPy's integrator at t = 2: it halves with the step size."""
     flow = solve_ivp(lambda t, x: velocity("dirac_non_saturating", x), (0, 2), [1, 1], rtol=1e-10, atol=1e-12).y[:, -1]
@@ -541,6 +542,27 @@ def test_rules_follow_the_flow_to_first_order(rule: str) -> None:
     ]
     assert 0 < errors[1] < 0.01
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.05)
+
+
+def test_runge_kutta_follows_the_flow_to_fourth_order() -> None:
+    """Error against SciPy's integrator at t = 2: a sixteenth with half the step size."""
+    field, start = (lambda t, x: velocity("dirac_non_saturating", x)), [1, 1]
+    flow = solve_ivp(field, (0, 2), start, method="DOP853", rtol=1e-13, atol=1e-15).y[:, -1]
+    paths = [simulate("dirac_non_saturating", rule="runge_kutta", step_size=2 / n, steps=n) for n in (8, 16)]
+    errors = [np.linalg.norm(path[-1] - flow) for path in paths]
+    assert errors[0] / errors[1] == pytest.approx(16, rel=0.1)
+
+
+@pytest.mark.parametrize(("game", "rule"), list(product(GAMES, RULES)))
+def test_many_points_at_once_are_each_as_alone(game: str, rule: str) -> None:
+    starts = np.array([[1.0, 0.5, 0.3, -0.2], [-0.4, 0.9, 1.0, 0.1], [0.3, -1.0, -0.6, 0.7]])
+    starts = starts[:, : len(GAMES.entry(game).facts["start"])]
+    together = simulate(game, rule=rule, start=starts[:, None], step_size=0.05, steps=7)
+    assert together.shape == (8, 3, 1, starts.shape[1])
+    for i, start in enumerate(starts):
+        alone = simulate(game, rule=rule, start=start, step_size=0.05, steps=7)
+        np.testing.assert_allclose(together[:, i, 0], alone, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(velocity(game, starts)[i], velocity(game, start), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize(("game", "rule"), list(product(GAMES, RULES)))
@@ -680,6 +702,8 @@ def test_refusals_of_the_other_questions() -> None:
         eigenvalues("dirac_gan", clip=1.0)
     with pytest.raises(InputError, match="at must be 4 finite numbers for quadratic, generator first; got"):
         jacobian("quadratic", (0, 0))
+    with pytest.raises(InputError, match=r"at must be one point, 2 numbers; got an array of shape \(3, 2\)"):
+        jacobian("dirac_gan", np.zeros((3, 2)))
     with pytest.raises(InputError, match="unknown dynamics rule 'extragradent'; did you mean 'extragradient'"):
         bilinear_contraction("extragradent", 0.1)
     with pytest.raises(InputError, match="unknown number for sga 'lambda'"):

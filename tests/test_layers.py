@@ -16,21 +16,26 @@ DIAGNOSES = (
     "discriminator_overfitting", "divergence", "looks", "memorisation", "mode_collapse", "non_convergence",
     "vanishing_gradients",
 )  # fmt: skip
-PAGES = ("calibration", "classifiers", "gans", "page", "phase_map", "repair", "shared", "throughput", "vanishing_gradients")
+DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
+PAGES = (
+    "calibration", "classifiers", "convergence", "gans", "page", "phase_map", "repair", "shared", "throughput",
+    "vanishing_gradients",
+)  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
     {"registry"},
-    {"experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
+    {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
     {"engine", "layers", "rng"},
     {"data", "data.images", "data.mixtures", "data.toys"},
     {"metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
     {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
-    {"dynamics", "dynamics.games", "dynamics.gaussians", "dynamics.rules", "turnover"},
+    {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
     {"metrics", "nets", "objectives", "optim", "penalties"},
     {"regularizers", "updates"},
+    {"rotation"},
     {"parts"},
     {"game"},
     {"recipes", "variants"},
@@ -44,14 +49,14 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"frozen_plots", "repair_plots", "throughput_plots"},
+    {"dynamics_plots", "frozen_plots", "repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", "dynamics.games", "dynamics.gaussians", "dynamics.rules", "frozen", "frozen_plots",
+    "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "cycles", "dynamics_plots", "frozen", "frozen_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

@@ -2,7 +2,7 @@
 
 A game is a vector field v = (theta-dot, psi-dot): the generator's descent and the discriminator's ascent. The Jacobian is that
 of v, so that a negative real part means attraction; papers that write x' = -Jx have the opposite sign. A point is `[player]`:
-the generator's coordinates, then as many of the discriminator.
+the generator's coordinates, then as many of the discriminator; many points at once are `[..., player]`.
 
 Every game has two numbers beside its own: `tau`, which multiplies psi-dot (rules see the field so multiplied), and `clip`,
 which keeps the discriminator's coordinates within [-clip, clip] after every move. Fields are in `games.py`, update rules in
@@ -19,7 +19,7 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ganlab.dynamics.games import GAMES, Array
 from ganlab.dynamics.rules import RULES, Play, derivative
@@ -36,10 +36,10 @@ def simulate(
     rule: str = "simultaneous",
     step_size: float = 0.2,
     steps: int = 500,
-    start: Sequence[float] | None = None,
+    start: ArrayLike | None = None,
     **numbers: float,
 ) -> NDArray[np.float64]:
-    """Return the path of both players, `[steps + 1, player]`, the start first and the generator's coordinates first.
+    """Return the path of both players, `[steps + 1, ..., player]`, the start first and the generator's coordinates first.
 
     A path that leaves the range of float64 goes on as infinity or NaN; nothing is repaired.
 
@@ -50,7 +50,7 @@ def simulate(
     step_size
         Step size h of both players, above 0; with `steps`, the default is the notebook's of Mescheder, Geiger and Nowozin 2018.
     start
-        First point, `[player]`; None for the game's own. Must lie within `clip`.
+        First point, `[player]`, or several, `[..., player]`; None for the game's own. Must lie within `clip`.
     numbers
         Of the game, of the rule, and `tau` and `clip`; see their signatures for names and defaults.
 
@@ -75,7 +75,7 @@ def simulate(
         advice = f"use {game_name} with simultaneous, or {rule} on another game"
         raise InputError(f"{game_name} and {rule} both read {both.pop()}; {advice}")
     x = _point(game, "start", game.facts["start"] if start is None else start)
-    play = _play(game, numbers)
+    play = play_of(game_name, numbers)
     if not np.array_equal(play.project(x), x):
         clip = {**common, **numbers}["clip"]
         raise InputError(f"start must have psi within [-{clip}, {clip}], the clip; got {x.tolist()}; move start or widen clip")
@@ -83,8 +83,8 @@ def simulate(
         return np.stack([x, *islice(update.thing(play, x, step_size, **_filled(moving, numbers)), steps)])
 
 
-def velocity(game_name: str, /, at: Sequence[float], **numbers: float) -> NDArray[np.float64]:
-    """Return the field v = (theta-dot, tau psi-dot) at a point, `[player]`; numbers are the game's and `tau`.
+def velocity(game_name: str, /, at: ArrayLike, **numbers: float) -> NDArray[np.float64]:
+    """Return the field v = (theta-dot, tau psi-dot) at points `[..., player]`; numbers are the game's and `tau`.
 
     Example
     -------
@@ -93,7 +93,7 @@ def velocity(game_name: str, /, at: Sequence[float], **numbers: float) -> NDArra
     """
     game = GAMES.entry(game_name)
     _check_numbers(f"number for the field of {game_name}", numbers, {*_defaults(game), "tau"})
-    return _play(game, numbers).velocity(_point(game, "at", at))
+    return play_of(game_name, numbers).velocity(_point(game, "at", at))
 
 
 def jacobian(game_name: str, /, at: Sequence[float] | None = None, **numbers: float) -> NDArray[np.float64]:
@@ -121,8 +121,10 @@ def jacobian(game_name: str, /, at: Sequence[float] | None = None, **numbers: fl
     """
     game = GAMES.entry(game_name)
     x = _point(game, "at", game.facts["equilibrium"] if at is None else at)
+    if x.ndim != 1:
+        raise InputError(f"at must be one point, {len(game.facts['equilibrium'])} numbers; got an array of shape {x.shape}")
     _check_numbers(f"number for the field of {game_name}", numbers, {*_defaults(game), "tau"})
-    field = _play(game, numbers).velocity
+    field = play_of(game_name, numbers).velocity
     result = derivative(field, x)
     for step in 1e-9 * np.eye(len(x)):
         if not np.allclose(field(x + step), field(x) + result @ step, rtol=1e-6, atol=1e-6):
@@ -223,28 +225,29 @@ def _check_numbers(kind: str, numbers: Mapping[str, Any], known: Iterable[str]) 
 
 
 def _point(game: Entry[Any], name: str, given: Any) -> NDArray[np.float64]:
-    """Return a point of the game as float64. Raises InputError when it is not finite or not of the game's size."""
+    """Return points of the game, `[..., player]`, as float64. Raises InputError when not finite or not of the game's size."""
     size = len(game.facts["equilibrium"])
     try:
         x = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be {size} finite numbers for {game.name}; got {given!r}") from error
-    if x.shape != (size,) or not np.isfinite(x).all():
+    if x.shape[-1:] != (size,) or not np.isfinite(x).all():
         raise InputError(f"{name} must be {size} finite numbers for {game.name}, generator first; got {given!r}")
     return x
 
 
-def _play(game: Entry[Any], numbers: Mapping[str, float]) -> Play:
-    """Return the game with its numbers filled in."""
+def play_of(game_name: str, numbers: Mapping[str, float]) -> Play:
+    """Return the game with these numbers, and defaults for all others, filled in; their names are not checked."""
+    game = GAMES.entry(game_name)
     own = _filled(_defaults(game), numbers)
     tau, clip = _filled(_common(game), numbers).values()
     half = len(game.facts["equilibrium"]) // 2
 
     def field(x: Array) -> Array:
-        theta_dot, psi_dot = game.thing(x[:half], x[half:], **own)
-        return np.concatenate([theta_dot, tau * psi_dot])
+        theta_dot, psi_dot = game.thing(x[..., :half], x[..., half:], **own)
+        return np.concatenate([theta_dot, tau * psi_dot], axis=-1)
 
     def project(x: Array) -> Array:
-        return x if clip == math.inf else np.concatenate([x[:half], np.clip(x[half:], -clip, clip)])
+        return x if clip == math.inf else np.concatenate([x[..., :half], np.clip(x[..., half:], -clip, clip)], axis=-1)
 
     return Play(field, project)

@@ -1,7 +1,8 @@
 """Vector fields of small games with known answers: `(theta, psi, numbers) -> (theta-dot, psi-dot)`, a function each.
 
-theta-dot is the generator's descent and psi-dot the discriminator's ascent, `[k]` each. In a Dirac-GAN the data lie at 0, the
-generator's sample at theta, D(x) = psi x, and f(t) = -log(1 + exp(-t)). Fields take complex numbers too, for derivatives.
+theta-dot is the generator's descent and psi-dot the discriminator's ascent, `[..., k]` each: many points at once have leading
+axes. In a Dirac-GAN the data lie at 0, the generator's sample at theta, D(x) = psi x, and f(t) = -log(1 + exp(-t)). Fields take
+complex numbers too, for derivatives.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def dirac_instance_noise(theta: Array, psi: Array, *, std: float = 0.7) -> Pair:
     """Gaussian noise on both sides; the expectation by Gauss-Hermite quadrature, where the notebook draws 1000 samples."""
     real, fake = std * NODES, theta + std * NODES
     slope = _slope(psi * fake)
-    psi_dot = WEIGHTS @ (fake * slope) - WEIGHTS @ (real * _slope(-psi * real))
-    return -psi * (WEIGHTS @ slope), np.atleast_1d(psi_dot)
+    psi_dot = (fake * slope) @ WEIGHTS - (real * _slope(-psi * real)) @ WEIGHTS
+    return -psi * (slope @ WEIGHTS)[..., None], psi_dot[..., None]
 
 
 @GAMES.register(source=f"Mescheder, Nowozin and Geiger 2017, section 4; {NOTEBOOK}", **DIRAC)
