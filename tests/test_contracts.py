@@ -297,12 +297,13 @@ def views(game: Game, n_members: int = 3, spread: float = 2.0, n: int = 9) -> li
             torch.randn(2, n, 2, generator=generator, dtype=F64) if game.perturbed else (),
         )
         numbers = {name: torch.tensor(w, dtype=F64) for name, w in {"noise_steps": 0.0, **game.penalties}.items()}
-        made.append(View(game, state, batch, latent[n:], numbers, ring))
+        held = ring.held_out(n, generator).double()
+        made.append(View(game, state, batch, latent[n:], numbers, ring, real, held))
     return made
 
 
 def stacked(views_: list[View]) -> tuple:
-    parts = [(v.state, v.batch, v.latent, v.numbers) for v in views_]
+    parts = [(v.state, v.batch, v.latent, v.numbers, v.real, v.held_out) for v in views_]
     return tree_map(lambda *leaves: torch.stack(leaves), *parts)
 
 
@@ -327,7 +328,7 @@ def test_probe_reads_the_same_from_mapped_parameters_and_from_ordinary_modules(
     game = small_game(objective, **parts)
     seen = views(game)
     assert PROBES[name] in applicable(seen[0].data, PROBES.entry(name).facts["reads"])
-    mapped = vmap(lambda s, b, z, n: dict(PROBES[name](View(game, s, b, z, n, seen[0].data))))(*stacked(seen))
+    mapped = vmap(lambda s, b, z, n, *kinds: dict(PROBES[name](View(game, s, b, z, n, seen[0].data, *kinds))))(*stacked(seen))
     for m, view in enumerate(seen):
         plain = copy.copy(game)
         modules = [net.to_module(p.parameters) for net, p in zip(game.nets, view.state, strict=True)]

@@ -20,7 +20,7 @@ def width(n_looks: int) -> int:
     Example
     -------
     >>> width(26), width(101), width(3)
-    (3, 11, 1)
+    (3, 9, 1)
     """
     wide = max(1, min(max(3, round(LATE * n_looks)), (n_looks - 1) // 2))
     return wide - 1 + wide % 2

@@ -95,8 +95,7 @@ def _judged(
     if moves <= MOVING and turns <= TURNING:
         return "absent", np.nan, said
     now, before = np.median(distance[-wide:]), np.median(distance[-2 * wide : -wide])
-    steadily = float(scipy_stats.spearmanr(np.arange(2 * wide), distance[-2 * wide :]).statistic) < STEADILY
-    if now < APPROACHING * before and steadily:
+    if now < APPROACHING * before and scipy_stats.spearmanr(np.arange(2 * wide), distance[-2 * wide :]).statistic < STEADILY:
         return "inconclusive", np.nan, f"{said}; it still approaches the data ({before:.2f} to {now:.2f} std); train longer"
     return "present", float(steps[_arrived(motion, turned, distance, now)]), said
 

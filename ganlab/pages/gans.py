@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from ganlab import plots, stats, trace
-from ganlab.diagnoses import RATE, Diagnosis, compare, corrected, diagnose
+from ganlab.diagnoses import RATE, Diagnoses, Diagnosis, compare, corrected, diagnose
 from ganlab.experiment import Run
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 from ganlab.pages.shared import distinct, environment, settings, sources
@@ -29,7 +29,8 @@ BASELINE = "nsgan"
 def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do these GANs collapse?") -> Page:
     """Return the page about GAN runs: the verdict matrix first, then what it rests on."""
     runs = distinct(runs)
-    found = [diagnose(run)["mode_collapse"] for run in runs]
+    all_found = [diagnose(run) for run in runs]
+    found = [d["mode_collapse"] for d in all_found]
     colours = plots.palette(run.experiment.subject for run in runs)
     by_data = {data: [r for r in runs if r.experiment.data == data] for data in dict.fromkeys(r.experiment.data for r in runs)}
     judged = [(run, d) for run, d in zip(runs, found, strict=True) if d.n]
@@ -49,11 +50,12 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         if _has(group, what[0])
     ]
     sections = [
-        Section("The verdict", [_matrix(runs, found, colours), *_comparisons(by_data, colours)]),
+        Section("The verdict", [_matrix(runs, found, colours), _every_failure(runs, all_found, colours)]),
+        Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
         Section("The evidence: samples", evidence),
         Section("The evidence: every seed over time", curves),
-        Section("The evidence: every seed that failed", _failures(runs, found, colours)),
-        Section("What the words mean", [Text(_definitions(found[0]))]),
+        Section("The evidence: every seed that failed", _failures(runs, all_found, colours)),
+        Section("What the words mean", [Text(_definitions(all_found[0]))]),
         Section("Settings", [settings(runs), Text(environment(runs))]),
         Section("Sources", [Text(sources(runs))]),
     ]
@@ -107,6 +109,26 @@ def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colo
         f"{stats.TOLERATED_RATE:.0%} of all seeds would fail (exact binomial, 2.5 % error on each side, which with few seeds "
         f"is stricter than the interval); to claim fewer takes at least {stats.seeds_to_claim_absence()} seeds.",
     )
+
+
+def _every_failure(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plots.Colours) -> Table:
+    """Return how many seeds of each run failed in which way; diagnoses that apply to none of the runs are left out."""
+    codes = [d.code for d in found[0] if any(other[d.code].verdict != "not applicable" for other in found)]
+    rows: list[list[Cell | str]] = []
+    for run, mine in zip(runs, found, strict=True):
+        row: list[Cell | str] = [Cell(run.experiment.subject, swatch=colours[run.experiment.subject], note=run.experiment.data)]
+        for code in codes:
+            d = mine[code]
+            low, high = d.interval
+            note = f"[{low:.0%}, {high:.0%}]" + (f"\nsince step {d.onset:g}" if d.failures else "") if d.n else "not judged"
+            said, tone = (f"{d.failures} of {d.n}", d.verdict) if d.n else (d.verdict, "inconclusive")
+            row.append(Cell(said, tone=tone, note=note))
+        rows.append(row)
+    return Table(
+        "How each seed fails", ["variant", *(found[0][code].title for code in codes)], rows,
+        "Seeds that failed of those that could be judged, the rate's 95 % Wilson interval, and the median step since when. The "
+        "colour is the claim about the rate. What the words mean is below.",
+    )  # fmt: skip
 
 
 def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
@@ -257,7 +279,8 @@ _CURVES = (
     ("modes_covered", "default", "modes covered", "How many modes are covered?", False, None),
     ("high_quality_share", "default", "high-quality share", "How good are the samples?", False, CEILING),
     ("separation", "", "P(real logit > fake logit)", "Does the discriminator tell real from fake?", False, 0.5),
-    ("signal_at_fakes", "", "gradient length at fakes", "How much signal reaches the generator?", True, None),
+    ("signal_reach", "", "reach of the signal at the median fake", "How much signal reaches the generator?", True, None),
+    ("motion", "", "std moved since the look before", "Does the generator still move?", False, None),
 )
 
 
@@ -292,26 +315,27 @@ def _curves_figure(
     )
 
 
-def _failures(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colours) -> list[Table]:
-    """Return a table for each data set: variant, seed, onset, evidence, a row per failed seed."""
+def _failures(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plots.Colours) -> list[Table]:
+    """Return a table for each data set: variant, seed, what, onset, evidence, a row per failure of a seed."""
     tables = []
     for data in dict.fromkeys(run.experiment.data for run in runs):
         rows: list[list[Cell | str]] = []
-        for run, d in zip(runs, found, strict=True):
-            if run.experiment.data == data:
-                for r in d.members[d.members["verdict"] == "present"].to_dict("records"):
-                    name = Cell(run.experiment.subject, swatch=colours[run.experiment.subject])
-                    rows.append([name, str(r["seed"]), f"{r['onset']:g}", r["evidence"]])
+        for run, d in ((run, d) for run, mine in zip(runs, found, strict=True) for d in mine if run.experiment.data == data):
+            for r in d.members[d.members["verdict"] == "present"].to_dict("records"):
+                name = Cell(run.experiment.subject, swatch=colours[run.experiment.subject])
+                rows.append([name, str(r["seed"]), d.title, f"{r['onset']:g}", r["evidence"]])
         if rows:
-            header = ["variant", "seed", "since step", "evidence"]
+            header = ["variant", "seed", "failure", "since step", "evidence"]
             caption = "Repeat one of them with `ganlab run --seeds 1 --first-seed SEED` and the settings below."
-            tables.append(Table(f"{len(rows)} failed seeds on {data}", header, rows, caption, folded=True))
+            tables.append(Table(f"{len(rows)} failures of seeds on {data}", header, rows, caption, folded=True))
     return tables
 
 
-def _definitions(d: Diagnosis) -> list[str]:
+def _definitions(found: Diagnoses) -> list[str]:
+    d = found["mode_collapse"]
     return [
         f"Collapsed: {d.threshold}. A diverged seed counts as failed. ({d.source})",
+        *(f"{other.title}: {other.threshold}. ({other.source})" for other in found if other is not d),
         f"High quality: within the region that holds {CEILING:.3%} of a mode, which is 3 standard deviations in two "
         f"dimensions; a perfect sampler therefore scores {CEILING:.2%}, and more means samples too tight.",
         "Covered: a mode with at least a tenth of the high-quality samples that a perfect sampler of the same size would put "
