@@ -41,7 +41,7 @@ class Run:
     steps: int | None = None
     """Generator updates; none takes 3000, or the recipe's own."""
     every: int | None = None
-    """Steps between two looks of the probes; none looks about 25 times."""
+    """Steps between two looks of the probes; none looks about 20 times."""
     set: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")] = ()
     """Another setting, such as lr=1e-3, r1=10, hidden=(64,64), n_critic=5. May be given several times."""
     block: int | None = None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Version of what a stored run means; raised when a change of the code would give the same settings other numbers."""
 
-MOMENTS = 25
+MOMENTS = 20
 """About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
 
 BY_MEMBER = frozenset(

@@ -141,11 +141,11 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
         for way, look in (("vmap", train.look_at_players), ("loop", train.look_at_samples))
     )
     readings: list[tuple[int, Any]] = []
-    fake: Any = ()
+    fake, before = torch.empty(0), ()
     for i in range(looks):
         state = stack([_placed(game, s, world, m, i / (looks - 1)) for s, m in zip(start, members, strict=True)])
         numbers: dict[str, Tensor] = {}
-        reading, fake = at_samples(state, seen, numbers, fake) if len(fake) else at_samples(state, seen, numbers)
+        reading, fake, before = at_samples(state, seen, numbers, before)
         readings.append((i * every, at_players(state, seen, numbers) | reading))
     faults = {}
     if world.fault is not None:

@@ -65,13 +65,18 @@ class View:
     held_out: Any = ()
     """Data that training does not see, as many as `real`; () where every real sample is a fresh one."""
     before: Any = ()
-    """The generated samples of the look before, from the same latents; () at the first."""
+    """The `profile` of the generated samples of the look before, from the same latents; () at the first."""
 
     @cached_property
     def fake(self) -> Tensor:
         """Generated samples `[n, *shape]` from the evaluation latents; by the generator's running mean, if it has one."""
         generator = self.state.generator
         return self.game.generate(generator.kept.get("average", generator.parameters), self.latent)
+
+    @cached_property
+    def profile(self) -> Tensor:
+        """Projections of as many generated samples as there are real ones, see `profile`."""
+        return profile(self.fake[: len(self.real)])
 
     @cached_property
     def generation(self) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor]]]:
@@ -235,26 +240,29 @@ def movement(view: View) -> Reading:
     along a direction; two sets of real samples are 0.05 apart on average. `sample_scale` is the root mean square distance of
     generated samples from the mean of real ones, over that of real ones.
     """
-    fake, real = view.fake.flatten(1), view.real.flatten(1)
+    fake, real = view.fake[: len(view.real)].flatten(1), view.real.flatten(1)
     d = fake.shape[1]
     scale = _scale(real)
     unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
-    moved = sliced_distance(fake, view.before.flatten(1)) if len(view.before) else torch.zeros_like(scale)
+    distance = (view.profile - profile(real)).abs().mean()
+    moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(scale)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
-    return _one(distance=sliced_distance(fake, real) / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
+    return _one(distance=distance / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
 
 
-def sliced_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return the mean Wasserstein distance of the first `SLICED` points of `[n, d]` along a few fixed directions."""
-    n = min(len(a), len(b), SLICED)
-    directions = _directions(a.shape[1]).to(a)
-    return ((a[:n] @ directions).sort(0).values - (b[:n] @ directions).sort(0).values).abs().mean()
+def profile(samples: Tensor) -> Tensor:
+    """Return the projections of samples `[n, *shape]` on a few fixed directions, each in order, `[direction, n]`.
+
+    The mean absolute difference of two profiles is the mean Wasserstein distance along these directions.
+    """
+    x = samples.flatten(1)
+    return (_directions(x.shape[1]).to(x) @ x.T).sort(1).values
 
 
 @cache
 def _directions(d: int) -> Tensor:
-    """Return `DIRECTIONS` random unit vectors, `[d, direction]`, the same in every process."""
-    return normalize(torch.randn(d, DIRECTIONS, generator=torch.Generator().manual_seed(0)), dim=0)
+    """Return `DIRECTIONS` random unit vectors, `[direction, d]`, the same in every process."""
+    return normalize(torch.randn(DIRECTIONS, d, generator=torch.Generator().manual_seed(0)), dim=1)
 
 
 @PROBES.register(source="see `ganlab list rules`", reads="samples", needs="modes")

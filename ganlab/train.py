@@ -80,7 +80,7 @@ def run(
     steps
         Generator updates; None takes those of the recipe, or 3000.
     every
-        Steps between two looks of the probes; None looks about 25 times.
+        Steps between two looks of the probes; None looks about 20 times.
     device, dtype, engine
         Where, in which precision, and whether members are mapped ("vmap") or trained one by one ("loop").
     compiled
@@ -185,12 +185,12 @@ def train(
     samples: list[Tensor] = []
     faults: dict[int, tuple[int, str]] = {}
 
-    fake: Any = ()
+    fake, before = torch.empty(0), ()
 
     def record(now: int) -> None:
-        nonlocal fake
+        nonlocal fake, before
         if now in watched:
-            reading, fake = at_samples(state, looks, numbers, fake)
+            reading, fake, before = at_samples(state, looks, numbers, before)
             readings.append((now, at_players(state, looks, numbers) | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
@@ -317,10 +317,10 @@ def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: 
 
 def look_at_samples(
     game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
-) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
-    """Return the readings of one member's evaluation samples, and the samples; `before` are those of the look before."""
+) -> tuple[dict[Any, Tensor], Tensor, Tensor]:  # fmt: skip
+    """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
     view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
-    return _readings(view, "samples"), view.fake
+    return _readings(view, "samples"), view.fake, view.profile
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
