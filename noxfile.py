@@ -20,7 +20,14 @@ def _install(session: nox.Session, project: str, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests and the examples in the documentation; arguments go to pytest."""
     _install(session, ".", "test")
-    session.run("pytest", "-m", "not compiles", *session.posargs)
+    session.run("pytest", "-m", "not slow and not compiles", *session.posargs)
+
+
+@nox.session
+def tests_slow(session: nox.Session) -> None:
+    """Run the tests that train, simulate or kill for longer than a few seconds each: six minutes on two cores."""
+    _install(session, ".", "test")
+    session.run("pytest", "-m", "slow and not compiles", *session.posargs)
 
 
 @nox.session

@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks import peers
 from ganlab import throughput, timing
 from ganlab.cli import finish
-from ganlab.experiment import MOMENTS, Run
+from ganlab.experiment import Run
 from ganlab.store import Store
 from ganlab.throughput import Candidate
 from ganlab.workers import Dead, Team
@@ -184,8 +184,11 @@ def costs(axis: str, values: Sequence[int]) -> list[Candidate]:
     ]  # fmt: skip
 
 
-def looks(every: int = 3000 // MOMENTS) -> list[Candidate]:
-    """Return training that the probes look at as often as in a usual run of 3000 steps, beside the same without."""
+def looks(every: int = 160) -> list[Candidate]:
+    """Return training that the probes look at about as often as in a usual run of 3000 steps, beside the same without.
+
+    Every five blocks of draws, so that a piece of work holds one look.
+    """
     works = {
         "ring8 MLP, compiled": {**RING8, "members": PER_CORE, "compiled": True},
         "64 wide on grid25": {**STUDY, "data": "grid25", "members": 2 * PER_CORE},

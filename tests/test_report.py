@@ -154,10 +154,10 @@ def test_the_page_opens_with_the_verdict_and_ends_with_settings_and_sources(page
 
 
 def test_every_failed_seed_has_a_row_with_its_onset_and_evidence(runs: list[Run]) -> None:
-    (table,) = [t for t in blocks(pages_of(runs), Table) if "failed seeds" in t.title]
+    (table,) = [t for t in blocks(pages_of(runs), Table) if "failures of seeds" in t.title]
     rows = [[cell.text for cell in row] for row in table.cells()]
-    assert [row[:3] for row in rows] == [["wgan", str(seed), "0"] for seed in range(N_SEEDS)]
-    assert all("3 of 8 modes lost (5, 6, 7)" in row[3] for row in rows)
+    assert [row[:4] for row in rows] == [["wgan", str(seed), "Mode collapse", "0"] for seed in range(N_SEEDS)]
+    assert all("3 of 8 modes lost (5, 6, 7)" in row[4] for row in rows)
 
 
 def test_variants_are_compared_with_the_usual_one_on_the_same_seeds(page: Seen, runs: list[Run]) -> None:

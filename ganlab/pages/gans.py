@@ -127,7 +127,7 @@ def _every_failure(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plo
     return Table(
         "How each seed fails", ["variant", *(found[0][code].title for code in codes)], rows,
         "Seeds that failed of those that could be judged, the rate's 95 % Wilson interval, and the median step since when. The "
-        "colour is the claim about the rate. What the words mean is below.",
+        "colour is the claim about the rate. What each failure is stands below.",
     )  # fmt: skip
 
 
