@@ -139,13 +139,6 @@ def test_still_on_its_way_is_not_yet_non_convergence() -> None:
     assert "it still approaches the data" in found.members["evidence"][0]
 
 
-def test_bad_samples_off_all_modes_are_not_called_collapse() -> None:
-    run = run_of(World("off", "off", lambda p, r: {"shift": 1.0}), range(2), evaluation=500)
-    found = diagnose(run)["mode_collapse"]
-    assert list(found.members["verdict"]) == ["inconclusive"] * 2
-    assert "0% of the samples are near a mode" in found.members["evidence"][0]
-
-
 @pytest.mark.parametrize("code", DIAGNOSES)
 def test_more_strictness_flags_no_more(code: str) -> None:
     for name in ("ring8: 3 of 8 lost", "ring8: swings fast", "ring8: samples explode", "1000 points: a sixth copied"):

@@ -28,10 +28,6 @@ SHRUNKEN = 0.25
 DUE = 20
 """Samples every mode must be due before its absence means something."""
 
-POOR = 0.1
-"""Share of high-quality samples below which they lie off the modes: then it is not told whose they are, and only lost spread is
-collapse."""
-
 NAMED = 12
 """Lost modes named in the evidence; all of them are in the column `missing`."""
 
@@ -58,9 +54,7 @@ def mode_collapse(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     lost = counts < LOST / strictness * due
     tilt = 0.5 * np.abs(counts - due).sum(-1) / np.maximum(due.sum(-1), 1)
     shrunken = (within < SHRUNKEN / strictness) | (overall < SHRUNKEN / strictness)
-    uneven = lost.any(-1) | (tilt > TILTED * strictness)
-    collapsed = (uneven & ~(quality < POOR)) | shrunken | ~np.isfinite(counts).all(-1)
-    unclear = collapsed | uneven
+    collapsed = lost.any(-1) | (tilt > TILTED * strictness) | shrunken | ~np.isfinite(counts).all(-1)
 
     rows = []
     for row in run.outcome.itertuples():
@@ -73,13 +67,10 @@ def mode_collapse(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
         else:
             wide = width(len(steps))
             window = late(collapsed[:, m], wide)
-            unknown = not window[-1] and late(unclear[:, m], wide)[-1]
-            verdict = "inconclusive" if unknown else "present" if window[-1] else "absent"
+            verdict = "present" if window[-1] else "absent"
             onset = float(steps[begin(window)]) if window[-1] else np.nan
             typical = len(steps) - wide + int(np.flatnonzero(collapsed[-wide:, m] == window[-1])[-1])
             evidence = _evidence(lost[typical, m], tilt[typical, m], within[typical, m], overall[typical, m])
-            if unknown:
-                evidence = f"{quality[-1, m]:.0%} of the samples are near a mode, too few to tell whose they are; {evidence}"
             evidence += f" (at {(collapsed[-wide:, m] == window[-1]).sum()} of the last {wide} looks)"
         missing = " ".join(str(k) for k in np.flatnonzero(lost[-1, m]))
         rows.append((m, row.seed, verdict, onset, evidence, missing, tilt[-1, m], within[-1, m], quality[-1, m]))
