@@ -20,13 +20,14 @@ from torch.utils.flop_counter import flop_registry
 
 from ganlab import reference
 from ganlab.data import Points
+from ganlab.draws import BLOCK
 from ganlab.experiment import Experiment
 from ganlab.flops import step_products
 from ganlab.game import Game
 from ganlab.nets import NETS
 from ganlab.planning import build, plan, plan_game
 from ganlab.registry import InputError
-from ganlab.train import BLOCK, train
+from ganlab.train import train
 from ganlab.workers import Meter
 
 FOREVER = 10**7

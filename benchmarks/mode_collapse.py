@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from ganlab.draws import BLOCK
 from ganlab.experiment import Experiment
 from ganlab.planning import build, plan
-from ganlab.train import BLOCK, train
+from ganlab.train import train
 
 DATA = ("ring8", "grid25")
 

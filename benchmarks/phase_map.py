@@ -11,9 +11,10 @@ from typing import Any
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.mode_collapse import NETS
+from ganlab.draws import BLOCK
 from ganlab.experiment import Experiment
 from ganlab.planning import build, plan
-from ganlab.train import BLOCK, train
+from ganlab.train import train
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"rates": (1e-3, 4e-3), "r1": (0.0, 0.1, 1.0), "seeds": 8, "steps": 1500},

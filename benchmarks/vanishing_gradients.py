@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from ganlab.draws import BLOCK
 from ganlab.experiment import Experiment
 from ganlab.planning import build, plan
-from ganlab.train import BLOCK, train
+from ganlab.train import train
 
 VARIANTS: dict[str, int] = {"gan": 1, "nsgan": 1, "lsgan": 1, "rpgan": 1, "wgan": 5, "wgan_gp": 5}
 """And their discriminator updates in a step. Nets, batches and rates are the usual ones of `ganlab.variants`: 128 and 128

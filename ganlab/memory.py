@@ -26,7 +26,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import probes, rng, supervised, train
+from ganlab import probes, rng, supervised, train, watch
+from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
 from ganlab.planning import build, distribution
@@ -162,14 +163,14 @@ def _gan(experiment: Experiment) -> Need:
     state = initial(game, member.seed)
     numbers = {name: torch.tensor(value) for name, value in member.numbers.items()}
     streams = {purpose: rng.stream(member.seed, purpose) for purpose in rng.PURPOSES}
-    draws = train.draw(game, data, streams, n_batch)
+    draws = draw(game, data, streams, n_batch)
     batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
     evaluated = torch.zeros(n_evaluation, dtype=torch.long)
-    looks = train.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
+    looks = watch.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
-    look = _peak(lambda: train.look_at_players(game, data, state, looks, numbers)) * batches
-    alone = _peak(lambda: train.look_at_samples(game, data, state, looks, numbers)) * evaluations
+    look = _peak(lambda: watch.look_at_players(game, data, state, looks, numbers)) * batches
+    alone = _peak(lambda: watch.look_at_samples(game, data, state, looks, numbers)) * evaluations
     together = s.get("device", "cpu") != "cpu"  # members' evaluation samples
     block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(looks.latent) * evaluations + _bytes(looks.real)
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)

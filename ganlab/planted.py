@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab import data as distributions
-from ganlab import train
+from ganlab import watch
 from ganlab.data.mixtures import Mixture
 from ganlab.engine import MAPS, stack
 from ganlab.experiment import Experiment, Member, Run, outcome
@@ -135,10 +135,10 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
     )  # fmt: skip
     members = experiment.members()
     start = [initial(game, member.seed) for member in members]
-    seen = train.evaluation(game, mixture, members, 256, evaluation)
+    seen = watch.evaluation(game, mixture, members, 256, evaluation)
     at_players, at_samples = (
         MAPS[way](partial(look, game, mixture))
-        for way, look in (("vmap", train.look_at_players), ("loop", train.look_at_samples))
+        for way, look in (("vmap", watch.look_at_players), ("loop", watch.look_at_samples))
     )
     readings: list[tuple[int, Any]] = []
     fake, before = torch.empty(0), ()
@@ -150,10 +150,10 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
     faults = {}
     if world.fault is not None:
         faults = {m.place: (round(world.fault * experiment.steps), "generator loss") for m in members}
-    table = train.tidy(experiment, members, readings)
+    table = watch.tidy(experiment, members, readings)
     if has_held_out(mixture):
-        copying = [(experiment.steps, train.copying(mixture, fake, members))]
-        table = pd.concat([table, train.tidy(experiment, members, copying)], ignore_index=True)
+        copying = [(experiment.steps, watch.copying(mixture, fake, members))]
+        table = pd.concat([table, watch.tidy(experiment, members, copying)], ignore_index=True)
     return Run(experiment, table, outcome(experiment, faults), {}, {"sources": {}})
 
 

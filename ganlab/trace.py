@@ -88,3 +88,10 @@ def wide(trace: pd.DataFrame, name: str, index: str = "") -> pd.DataFrame:
 def last(trace: pd.DataFrame, name: str, index: str = "") -> pd.Series:
     """Return the value of one quantity at the last step, one per member."""
     return wide(trace, name, index).iloc[-1]
+
+
+def by_part(trace: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Return a quantity of numbered parts, such as modes, as an array `[look, member, part]`."""
+    rows = select(trace, name).assign(part=lambda frame: frame["index"].astype(int)).sort_values(["step", "member", "part"])
+    shape = (rows["step"].nunique(), rows["member"].nunique(), rows["part"].nunique())
+    return np.asarray(rows["value"].to_numpy().reshape(shape))

@@ -1,49 +1,42 @@
 """The main path: plan -> build -> init -> draw -> mapped step -> mapped probes.
 
 `run` is the whole of it in one call; `train` trains the members of a planned experiment (see `planning.py`) and returns the
-`Run`. The step is in `game.py`, what is looked at in `probes.py`.
+`Run`. The step is in `game.py`, draws are made in `draws.py`, looks taken in `watch.py`.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 from torch.utils._pytree import tree_map
 
 from ganlab import __version__, probes, rng, trace
 from ganlab import data as distributions
+from ganlab.draws import BLOCK, draw
 from ganlab.engine import MAPS, Advance, beside, stack
-from ganlab.experiment import MOMENTS, Experiment, Member, Run, outcome
+from ganlab.experiment import MOMENTS, Experiment, Run, outcome
 from ganlab.game import UPDATES, Batch, Game, State, StepLosses, initial, step
-from ganlab.metrics import copied_share, nearest_neighbour_test
 from ganlab.objectives import OBJECTIVES
-from ganlab.optim import OPTIMIZERS, Numbers
+from ganlab.optim import OPTIMIZERS
 from ganlab.penalties import CONSTRAINTS, PENALTIES
 from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.surface import surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
-
-BLOCK = 32
-"""Steps drawn at once for each member; fixed, so that a seed's draws depend neither on the crowd nor on the run's length."""
+from ganlab.watch import Looks, copying, evaluation, look_at_players, look_at_samples, tidy
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
-
-COMPARED = 1000
-"""Samples, generated and held out, whose distances to all training data are taken at the end."""
 
 Tick = Callable[[int], None]
 """Told the steps finished since it was last told."""
@@ -253,93 +246,7 @@ def train(
     )
 
 
-# --- draws -------------------------------------------------------------------------------------------------------
-
-
-def draw(game: Game, data: Any, streams: Mapping[str, torch.Generator], batch: int) -> Batch:
-    """Return one member's draws for a block: leaves `[step, draw, ...]`, see `ganlab.game.Batch`."""
-    lead = (BLOCK, game.n_draws)
-    real, latent = _pairs(game, data, math.prod(lead) * batch, streams["data"], streams["latent"], streams["category"])
-    return Batch(
-        real.reshape(*lead, batch, *data.shape),
-        latent.reshape(*lead, batch, -1),
-        rng.uniform((*lead, *game.noise_shape(batch, data.shape)), streams["penalty"]),
-        rng.normal((*lead, 2, batch, *data.shape), streams["jitter"]) if game.perturbed else (),
-    )
-
-
-def _pairs(
-    game: Game, data: Any, n: int, of_data: torch.Generator, of_latent: torch.Generator, of_category: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Return real samples and latents; where there are categories, a latent ends in one: its real sample's, if labelled."""
-    real, category = data.sample_labelled(n, of_data) if game.labelled else (data.sample(n, of_data), None)
-    latent = rng.LAWS[game.latent_law](n, game.latent or 0, of_latent)
-    if game.categories and category is None:
-        category = torch.randint(game.categories, (n,), generator=of_category, device=of_category.device)
-    if category is not None:
-        latent = torch.cat([latent, one_hot(category, game.categories).float()], 1)
-    return real, latent
-
-
-class Looks(NamedTuple):
-    """What the probes look at, from the evaluation stream: the same at every look."""
-
-    batch: Batch
-    """One update's draws."""
-    latent: Tensor
-    """Latents of the evaluation samples."""
-    real: Tensor
-    """Real samples to measure them against."""
-    held_out: Any = ()
-    """As many that training does not see; () where every real sample is a fresh one."""
-
-
-def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
-    """Return what the probes look at, leaves `[member, ...]`."""
-
-    def draw(member: Member) -> Looks:
-        generator = rng.stream(member.seed, "evaluation", device)
-        real, latent = _pairs(game, data, max(n, batch), generator, generator, generator)
-        noise = rng.uniform(game.noise_shape(batch, data.shape), generator)
-        jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
-        real, first = real[: min(n, probes.SLICED)], real[:batch]
-        held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
-        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held)
-
-    stacked: Looks = stack([draw(member) for member in members])
-    return stacked
-
-
-def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
-    """Return the readings of one member's play, in the order of their names."""
-    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out), "players")
-
-
-def look_at_samples(
-    game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
-) -> tuple[dict[Any, Tensor], Tensor, Tensor]:  # fmt: skip
-    """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
-    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
-    return _readings(view, "samples"), view.fake, view.profile
-
-
-def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
-    """Return how close each member's samples `[member, n, *shape]` are to training data, beside data held out from it."""
-    found: dict[Any, list[float]] = {("copying_z", probes.WHOLE): [], ("copied_share", probes.WHOLE): []}
-    seen = data.training.flatten(1).cpu()
-    for samples, member in zip(fake[:, :COMPARED].flatten(2).float().cpu(), members, strict=True):
-        fresh = data.held_out(COMPARED, rng.stream(member.seed, "evaluation")).flatten(1).cpu()
-        test = nearest_neighbour_test(seen, fresh, samples, rng.stream(member.seed, "evaluation"))
-        found["copying_z", probes.WHOLE].append(test.z)
-        found["copied_share", probes.WHOLE].append(copied_share(seen, fresh, samples))
-    return {key: torch.tensor(values)[:, None] for key, values in found.items()}
-
-
-def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:
-    readings: dict[Any, Tensor] = {}
-    for probe in probes.applicable(view.data, reads):
-        readings |= probe(view)
-    return readings
+# --- moments -------------------------------------------------------------------------------------------------------
 
 
 def _spread(moments: Sequence[int], n: int) -> set[int]:
@@ -399,18 +306,6 @@ def _place(game: Game, state: State, losses: StepLosses, m: int) -> str:
 
 
 # --- what is kept ------------------------------------------------------------------------------------------------------
-
-
-def tidy(experiment: Experiment, members: Sequence[Member], readings: Sequence[tuple[int, Any]]) -> pd.DataFrame:
-    """Return the trace of readings, each with its step."""
-    if not readings:
-        return pd.DataFrame(columns=list(trace.COLUMNS))
-    quantities = []
-    for key in readings[0][1]:
-        values = torch.stack([reading[key] for _, reading in readings]).double().cpu().numpy()
-        quantities.append((*key, values))
-    seeds, places = [m.seed for m in members], [m.place for m in members]
-    return trace.tidy(experiment.id, seeds, [now for now, _ in readings], quantities, places)
 
 
 def environment(device: str, dtype: torch.dtype, engine: str, seconds: float) -> dict[str, Any]:

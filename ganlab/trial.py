@@ -128,7 +128,7 @@ def judge(proposal: Proposal, trained: Sequence[Run]) -> Repair:
             if d.code in arm.remedy.against
         ]
     table = pd.DataFrame(rows).sort_values("failure", kind="stable", ignore_index=True)
-    table["corrected"] = _holm(table["p_value"])
+    table["corrected"] = stats.holm(table["p_value"])
     answers = [_answer(row, len(table)) for _, row in table.iterrows()]
     table["answer"], table["more_seeds"] = [a for a, _ in answers], [more for _, more in answers]
     return Repair(proposal, control, tuple(runs), table)
@@ -256,18 +256,6 @@ def _told(rescued: int, harmed: int, failing: int, corrected: float) -> Answer:
     if scipy_stats.binom.cdf(rescued, failing, WORTHWHILE) <= SIGNIFICANT / 2:
         return "does not help"
     return "inconclusive"
-
-
-def _holm(p_values: Sequence[float] | pd.Series) -> np.ndarray:
-    """Return p-values corrected for being several, each the smallest level at which Holm's procedure rejects.
-
-    Source: Holm 1979.
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = p.argsort(kind="stable")
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return corrected
 
 
 def change_interval(both: int, rescued: int, harmed: int, neither: int, level: float = 0.95) -> tuple[float, float]:

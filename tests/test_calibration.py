@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,14 @@ import pytest
 import torch
 
 from benchmarks.calibration import worlds
-from ganlab import data, trace
+from ganlab import data, probes, trace
 from ganlab.calibration import COLUMNS, balanced, halves, judgements, scores
 from ganlab.diagnoses import DIAGNOSES, diagnose
 from ganlab.experiment import Run
 from ganlab.pages.calibration import calibration_page
 from ganlab.pages.page import render
 from ganlab.planted import SOUND, World, run_of
+from tests.test_contracts import small_game, views
 
 WORLDS = {world.name: world for world in worlds()}
 
@@ -190,3 +192,27 @@ def test_the_page_says_what_was_found_and_what_not() -> None:
     text = render([page], "")
     assert "Sound runs left alone" in text or "sound runs left alone" in text
     assert all(world.name in text for world in chosen)
+
+
+def test_the_reach_of_a_linear_critic_is_its_slope_over_what_tells_real_from_fake() -> None:
+    """For D(x) = w x and the Wasserstein loss every fake's gradient is w, dead nowhere, and the loss saturated nowhere."""
+    view = views(small_game("wasserstein"), 1)[0]
+    w = torch.tensor([0.6, -0.8], dtype=torch.float64)
+    real, fake = view.real, view.real + torch.tensor([3.0, 1.0])
+    linear = SimpleNamespace(
+        pull=((-w.expand(len(fake), 2) / len(fake), torch.zeros(1)), torch.zeros(())), logits=(real @ w, fake @ w),
+        batch=view.batch, game=view.game,
+    )  # fmt: skip
+    got = probes.signal(linear) | probes.saturation(linear)
+    x, y = (real @ w).numpy(), (fake @ w).numpy()
+    scale = np.sqrt(((real.numpy() - real.numpy().mean(0)) ** 2).sum(1).mean())
+    wanted = scale / (abs(x.mean() - y.mean()) + x.std(ddof=1) + y.std(ddof=1))
+    assert float(got["signal_reach", ("",)]) == pytest.approx(wanted, rel=1e-10)
+    assert float(got["dead_share", ("",)]) == float(got["saturated_share", ("",)]) == 0
+
+
+def test_motion_and_distance_of_a_shift_are_that_shift() -> None:
+    """A shift by c is c times the mean of |cosine| over the directions, in units of the std along one."""
+    x = torch.randn(400, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    moved = probes.profile(x + torch.tensor([0.5, 0.0])) - probes.profile(x)
+    assert float(moved.abs().mean()) == pytest.approx(0.5 * float(probes._directions(2)[:, 0].abs().mean()), rel=1e-6)

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ganlab import data, nets, reference
+from ganlab.draws import BLOCK, draw
 from ganlab.engine import stack
 from ganlab.experiment import Experiment
 from ganlab.game import Batch, Game, State, initial, step
@@ -21,7 +22,7 @@ from ganlab.parts import PARTS
 from ganlab.planning import build, plan, plan_game
 from ganlab.registry import InputError
 from ganlab.rng import PURPOSES, stream
-from ganlab.train import BLOCK, draw, run, train
+from ganlab.train import run, train
 from ganlab.updates import UPDATES
 from ganlab.variants import VARIANTS
 

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from ganlab import rng
+from ganlab.draws import draw
 from ganlab.game import Batch, Game, initial, pack
 from ganlab.layers import Bidirectional
 from ganlab.parts import Parts, _clashes, check
 from ganlab.planning import build, plan, plan_game
 from ganlab.registry import InputError
-from ganlab.train import draw
 from ganlab.updates import UPDATES
 from ganlab.variants import VARIANTS
 

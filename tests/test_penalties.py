@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.func import grad
 
 from ganlab import data, rng
+from ganlab.draws import draw
 from ganlab.game import Batch, Game, initial, step
 from ganlab.nets import Net
 from ganlab.penalties import CONSTRAINTS, PENALTIES, PERTURBATIONS
-from ganlab.train import draw
 
 F64 = torch.float64
 

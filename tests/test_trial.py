@@ -18,7 +18,7 @@ from ganlab.proposal import propose
 from ganlab.registry import InputError
 from ganlab.store import Store
 from ganlab.sweep import sweep
-from ganlab.trial import Repair, _holm, _told, advice, change_interval, judge, sentence
+from ganlab.trial import Repair, _told, advice, change_interval, judge, sentence
 from tests.faked import Fails, fake, planned, run_of
 
 Tried = Callable[..., Repair]
@@ -153,12 +153,6 @@ def test_with_other_seeds_the_retrained_control_is_compared(monkeypatch: pytest.
 
 
 # --- statistics ----------------------------------------------------------------------------------------------------------
-
-
-def test_holm_by_hand() -> None:
-    assert _holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert _holm([0.5]) == pytest.approx([0.5])
-    assert max(_holm([0.9, 0.8, 0.7])) == 1.0
 
 
 def test_the_interval_of_the_change_turns_with_its_sign_and_holds_the_estimate() -> None:

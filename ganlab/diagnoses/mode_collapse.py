@@ -47,7 +47,7 @@ def mode_collapse(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """The generator misses modes of the data, gives them wrong weights, or has lost the spread inside them."""
     if not (run.trace["name"] == "mode_count").any():
         return "the data have no known modes, so none can be counted"
-    counts, due = (_by_mode(run, name) for name in ("mode_count", "mode_due"))  # [step, member, mode]
+    counts, due = (trace.by_part(run.trace, name) for name in ("mode_count", "mode_due"))  # [step, member, mode]
     steps = np.sort(run.trace["step"].unique())
     within, overall = (trace.wide(run.trace, name).to_numpy() for name in ("spread_within_modes", "spread_overall"))
     quality = trace.wide(run.trace, "high_quality_share", "default").to_numpy()
@@ -76,13 +76,6 @@ def mode_collapse(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
         rows.append((m, row.seed, verdict, onset, evidence, missing, tilt[-1, m], within[-1, m], quality[-1, m]))
     names = ["member", "seed", "verdict", "onset", "evidence", "missing", "tilt", "spread", "high_quality_share"]
     return pd.DataFrame(rows, columns=names)
-
-
-def _by_mode(run: Run, name: str) -> np.ndarray:
-    rows = trace.select(run.trace, name).assign(mode=lambda frame: frame["index"].astype(int))
-    rows = rows.sort_values(["step", "member", "mode"])
-    shape = (rows["step"].nunique(), rows["member"].nunique(), rows["mode"].nunique())
-    return rows["value"].to_numpy().reshape(shape)
 
 
 def _evidence(lost: np.ndarray, tilt: float, within: float, overall: float) -> str:

@@ -14,6 +14,7 @@ from ganlab import trace
 from ganlab.diagnoses import DIAGNOSES
 from ganlab.diagnoses.looks import late
 from ganlab.experiment import Run
+from ganlab.turnover import hopping, turnover
 
 LATE = 1 / 3
 """The part of the run that is looked at: turning takes longer to see than standing."""
@@ -58,20 +59,22 @@ def non_convergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     n_members = len(run.outcome)
     motion = trace.wide(run.trace, "motion").to_numpy() if "motion" in known else np.zeros((len(steps), n_members))
     distance = trace.wide(run.trace, "distance").to_numpy() if "distance" in known else np.zeros_like(motion)
-    counts = _counts(run) if "mode_nearest" in known else np.ones((*motion.shape, 1))
+    counts = trace.by_part(run.trace, "mode_nearest") if "mode_nearest" in known else np.ones((*motion.shape, 1))
+    due = trace.by_part(run.trace, "mode_due")[0, 0] if "mode_due" in known else np.ones(counts.shape[-1])
+    wide = _width(len(steps))
+    turned = np.concatenate([np.zeros((1, n_members)), turnover(counts)])  # nothing has turned at the first look
+    held = hopping(counts, due, wide)
     rows = []
     for row in run.outcome.itertuples():
         m = int(row.member)  # type: ignore[arg-type]
         if row.status == "diverged":
             verdict, onset = "present", float(row.step)  # type: ignore[arg-type]
-            evidence, turnover = f"diverged at step {row.step}: {row.place}", np.nan
+            evidence = f"diverged at step {row.step}: {row.place}"
         else:
-            share = counts[:, m] / np.maximum(counts[:, m].sum(-1, keepdims=True), 1)
-            turned = np.concatenate([[0.0], 0.5 * np.abs(np.diff(share, axis=0)).sum(-1)])
-            moved = motion[:, m] / strictness, turned / strictness
-            verdict, onset, evidence = _judged(steps, *moved, distance[:, m], counts[:, m])
-            turnover = float(np.median(turned[-_width(len(steps)) :]))
-        rows.append((m, row.seed, verdict, onset, evidence, turnover))
+            verdict, onset, evidence = _judged(steps, motion[:, m], turned[:, m], distance[:, m], strictness)
+            if (ever := held.over_all[m]) > held.at_each_look[m] + 0.5:
+                evidence += f"; {ever:g} modes are held at some look of that time, {held.at_each_look[m]:.1f} at each"
+        rows.append((m, row.seed, verdict, onset, evidence, float(np.median(turned[-wide:, m]))))
     return pd.DataFrame(rows, columns=["member", "seed", "verdict", "onset", "evidence", "turnover"])
 
 
@@ -80,19 +83,14 @@ def _width(n_looks: int) -> int:
 
 
 def _judged(
-    steps: np.ndarray, motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, counts: np.ndarray
+    steps: np.ndarray, motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, strictness: float
 ) -> tuple[str, float, str]:  # fmt: skip
     wide = _width(len(steps))
     moves, turns = float(np.median(motion[-wide:])), float(np.median(turned[-wide:]))
-    said = f"samples move by {moves:.2f} std between looks in the last third"
-    if counts.shape[1] > 1:
-        held = counts >= 0.1 * counts.sum(-1, keepdims=True) / counts.shape[1]
-        said += f", {turns:.0%} of them change modes"
-        if held[-wide:].any(0).sum() > np.median(held[-wide:].sum(-1)):
-            said += f"; {held[-wide:].any(0).sum()} modes are hit in that time, {np.median(held[-wide:].sum(-1)):g} at a look"
+    said = f"between looks of the last third samples move by {moves:.2f} std, and {turns:.0%} of them change modes"
     if len(steps) < LOOKS:
         return "inconclusive", np.nan, f"{said}; {len(steps)} looks are too few; look more often, or train longer"
-    if moves <= MOVING and turns <= TURNING:
+    if moves <= MOVING * strictness and turns <= TURNING * strictness:
         return "absent", np.nan, said
     now, before = np.median(distance[-wide:]), np.median(distance[-2 * wide : -wide])
     if now < APPROACHING * before and scipy_stats.spearmanr(np.arange(2 * wide), distance[-2 * wide :]).statistic < STEADILY:
@@ -108,10 +106,3 @@ def _arrived(motion: np.ndarray, turned: np.ndarray, distance: np.ndarray, now: 
     last_still = np.flatnonzero(late(still, 3))  # a swing turns in a moment
     first = max(near[0] if len(near) else 0, last_still[-1] + 1 if len(last_still) else 0)
     return int(min(first, len(motion) - 1))
-
-
-def _counts(run: Run) -> np.ndarray:
-    """Return samples by mode, `[look, member, mode]`."""
-    rows = trace.select(run.trace, "mode_nearest").assign(mode=lambda frame: frame["index"].astype(int))
-    rows = rows.sort_values(["step", "member", "mode"])
-    return rows["value"].to_numpy().reshape(rows["step"].nunique(), rows["member"].nunique(), rows["mode"].nunique())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlab.metrics.members import over_members, sizes
 from ganlab.metrics.neighbours import Array, nearest
+from ganlab.stats import holm
 
 LEVEL = 0.05
 
@@ -64,7 +65,7 @@ def _different_bins(real: Array, fake: Array, bins: int, seed: int) -> tuple[flo
     centres = k_means(real, bins, seed)
     k, n, m = len(centres), len(real), len(fake)
     ours, theirs = (np.bincount(nearest(x, centres, 1)[1][:, 0], minlength=k) for x in (real, fake))
-    raw, corrected = (_z_test(ours, theirs) <= LEVEL).sum(), _holm(_exact_test(ours, theirs))
+    raw, corrected = (_z_test(ours, theirs) <= LEVEL).sum(), (holm(_exact_test(ours, theirs)) <= LEVEL).sum()
     expected = LEVEL * k if k > 1 else 0.0
     return float(raw), float(corrected), _js(ours / n, theirs / m), k, expected, (k - 1) / 8 * (1 / n + 1 / m)
 
@@ -94,12 +95,6 @@ def _exact_test(ours: Any, theirs: Any) -> Array:
     """Return twice the smaller tail of each bin's hypergeometric law given both totals, at most 1."""
     law = scipy_stats.hypergeom(ours.sum() + theirs.sum(), ours + theirs, ours.sum())
     return np.asarray(np.minimum(1, 2 * np.minimum(law.cdf(ours), law.sf(ours - 1))))
-
-
-def _holm(p: Array) -> int:
-    """Return how many hypotheses Holm's step-down procedure rejects."""
-    kept = np.sort(p) > LEVEL / np.arange(len(p), 0, -1)
-    return int(np.argmax(kept)) if kept.any() else len(p)
 
 
 def _js(p: Array, q: Array) -> float:

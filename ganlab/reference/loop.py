@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ganlab import rng
+from ganlab.draws import BLOCK, draw
 from ganlab.game import Batch, Game
 from ganlab.reference.losses import discriminator_loss, generator_loss
 from ganlab.reference.optimizers import optimizer
@@ -16,7 +17,6 @@ from ganlab.reference.past import Past
 from ganlab.reference.penalties import clip
 from ganlab.reference.players import Players
 from ganlab.reference.rules import RULES
-from ganlab.train import BLOCK, draw
 
 
 class Trained(NamedTuple):

@@ -1,0 +1,98 @@
+"""Watching members: what the probes are shown, from the evaluation stream, and what they read off it.
+
+The probes are in `probes.py`; when they look is decided in `train.py`, which maps the functions here over members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ganlab import probes, rng, trace
+from ganlab.draws import pairs
+from ganlab.engine import stack
+from ganlab.experiment import Experiment, Member
+from ganlab.game import Batch, Game, State
+from ganlab.metrics import copied_share, nearest_neighbour_test
+from ganlab.optim import Numbers
+from ganlab.probes import WHOLE
+
+COMPARED = 1000
+"""Samples, generated and held out, whose distances to all training data are taken at the end."""
+
+
+class Looks(NamedTuple):
+    """What the probes look at, from the evaluation stream: the same at every look."""
+
+    batch: Batch
+    """One update's draws."""
+    latent: Tensor
+    """Latents of the evaluation samples."""
+    real: Tensor
+    """Real samples to measure them against."""
+    held_out: Any = ()
+    """As many that training does not see; () where every real sample is a fresh one."""
+
+
+def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
+    """Return what the probes look at, leaves `[member, ...]`."""
+
+    def draw(member: Member) -> Looks:
+        generator = rng.stream(member.seed, "evaluation", device)
+        real, latent = pairs(game, data, max(n, batch), generator, generator, generator)
+        noise = rng.uniform(game.noise_shape(batch, data.shape), generator)
+        jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
+        real, first = real[: min(n, probes.SLICED)], real[:batch]
+        held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
+        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held)
+
+    stacked: Looks = stack([draw(member) for member in members])
+    return stacked
+
+
+def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
+    """Return the readings of one member's play, in the order of their names."""
+    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out), "players")
+
+
+def look_at_samples(
+    game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
+) -> tuple[dict[Any, Tensor], Tensor, Tensor]:  # fmt: skip
+    """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
+    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
+    return _readings(view, "samples"), view.fake, view.profile
+
+
+def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
+    """Return how close each member's samples `[member, n, *shape]` are to training data, beside data held out from it."""
+    found: dict[Any, list[float]] = {("copying_z", WHOLE): [], ("copied_share", WHOLE): []}
+    seen = data.training.flatten(1).cpu()
+    for samples, member in zip(fake[:, :COMPARED].flatten(2).float().cpu(), members, strict=True):
+        fresh = data.held_out(COMPARED, rng.stream(member.seed, "evaluation")).flatten(1).cpu()
+        test = nearest_neighbour_test(seen, fresh, samples, rng.stream(member.seed, "evaluation"))
+        found["copying_z", WHOLE].append(test.z)
+        found["copied_share", WHOLE].append(copied_share(seen, fresh, samples))
+    return {key: torch.tensor(values)[:, None] for key, values in found.items()}
+
+
+def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:
+    readings: dict[Any, Tensor] = {}
+    for probe in probes.applicable(view.data, reads):
+        readings |= probe(view)
+    return readings
+
+
+def tidy(experiment: Experiment, members: Sequence[Member], readings: Sequence[tuple[int, Any]]) -> pd.DataFrame:
+    """Return the trace of readings, each with its step."""
+    if not readings:
+        return pd.DataFrame(columns=list(trace.COLUMNS))
+    quantities = []
+    for key in readings[0][1]:
+        values = torch.stack([reading[key] for _, reading in readings]).double().cpu().numpy()
+        quantities.append((*key, values))
+    seeds, places = [m.seed for m in members], [m.place for m in members]
+    return trace.tidy(experiment.id, seeds, [now for now, _ in readings], quantities, places)
