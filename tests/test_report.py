@@ -25,6 +25,7 @@ from ganlab import data, plots, rng, stats, trace
 from ganlab.diagnoses import diagnose
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.pages import classifier_page, pages_of, report, shared
+from ganlab.pages.gans import _verdict_cell
 from ganlab.pages.page import Figure, Page, Section, Table, Text, _picture, render, write
 from ganlab.registry import InputError
 from ganlab.registry import shown as as_symbols
@@ -151,6 +152,12 @@ def test_the_page_opens_with_the_verdict_and_ends_with_settings_and_sources(page
     assert text.index("training runs collapsed") < places[0]
     for variant in SAMPLERS:
         assert f"{variant}: The paper of {variant}" in text
+
+
+def test_medians_and_poor_samples_are_of_all_seeds_also_where_few_could_be_judged() -> None:
+    run = run_of(blob(0.5), n_seeds=3)
+    found = replace(diagnose(run)["mode_collapse"], n=1)
+    assert "3 of 3 with poor samples" in _verdict_cell(run, found).note
 
 
 def test_every_failed_seed_has_a_row_with_its_onset_and_evidence(runs: list[Run]) -> None:

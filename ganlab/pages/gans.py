@@ -142,9 +142,9 @@ def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
     note += f"{covered.median():g} of {n_modes} modes, {quality.median():.0%} high quality"
     poor = int((quality < POOR).sum())
     if poor:
-        note += f"\n{poor} of {d.n} with poor samples"
+        note += f"\n{poor} of {len(quality)} with poor samples"
     if diverged:
-        note += f"\n{diverged} of {d.n} diverged, left out of medians"
+        note += f"\n{diverged} of {len(quality)} diverged, left out of medians"
     return Cell(f"{d.failures} of {d.n}: {d.verdict}", tone=d.verdict, note=note)
 
 
