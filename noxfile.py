@@ -71,6 +71,12 @@ def phase_map(session: nox.Session) -> None:
 
 
 @nox.session
+def pacgan(session: nox.Session) -> None:
+    """Study: does packing keep modes? PacGAN's table, reported and ours; `-- --profile standard` for an hour of it."""
+    _study(session, "pacgan")
+
+
+@nox.session
 def calibration(session: nox.Session) -> None:
     """Study of the diagnoses: how often are they right on runs whose truth is known?"""
     _study(session, "calibration")

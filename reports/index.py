@@ -15,6 +15,7 @@ from rich.text import Text
 
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
+import benchmarks.pacgan
 import benchmarks.phase_map
 import benchmarks.throughput
 import benchmarks.vanishing_gradients
@@ -22,6 +23,7 @@ import reports.calibration
 import reports.convergence
 import reports.mnist_baselines
 import reports.mode_collapse
+import reports.pacgan
 import reports.phase_map
 import reports.throughput
 import reports.vanishing_gradients
@@ -36,9 +38,10 @@ STUDIES = {
     "vanishing_gradients": (benchmarks.vanishing_gradients.experiments, reports.vanishing_gradients.page),
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
     "phase_map": (benchmarks.phase_map.experiments, reports.phase_map.page),
+    "pacgan": (benchmarks.pacgan.experiments, reports.pacgan.page),
 }
 
-LONG = ("phase_map",)
+LONG = ("phase_map", "pacgan")
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
 
 COMPUTED = {"convergence": reports.convergence.page}
@@ -51,7 +54,7 @@ PLAYED = {"calibration": reports.calibration.page}
 """Studies without training: what the diagnoses say about planted worlds. Only when asked for by name."""
 
 Study = Literal[
-    "mode_collapse", "vanishing_gradients", "convergence", "mnist_baselines", "phase_map", "calibration", "throughput"
+    "mode_collapse", "vanishing_gradients", "convergence", "mnist_baselines", "phase_map", "pacgan", "calibration", "throughput"
 ]
 
 
@@ -60,7 +63,7 @@ class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
     studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
-    """Which studies; when left out all but phase_map (long), calibration, and throughput, which measures this machine."""
+    """Which studies; when left out all but phase_map, pacgan (long), calibration, and throughput (of this machine)."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 7 minutes on two cores."""
     store: Path = Path("runs")

@@ -15,14 +15,15 @@ from ganlab.pages.convergence import convergence_page
 from ganlab.pages.gans import gan_page
 from ganlab.pages.page import Page, write
 from ganlab.pages.phase_map import phase_page
+from ganlab.pages.published import published_page
 from ganlab.pages.repair import repair_page
 from ganlab.pages.throughput import throughput_page
 from ganlab.pages.vanishing_gradients import vanishing_page
 from ganlab.registry import InputError
 
 __all__ = [
-    "classifier_page", "convergence_page", "gan_page", "pages_of", "phase_page", "repair_page", "report", "throughput_page",
-    "vanishing_page",
+    "classifier_page", "convergence_page", "gan_page", "pages_of", "phase_page", "published_page", "repair_page",
+    "report", "throughput_page", "vanishing_page",
 ]  # fmt: skip
 
 
