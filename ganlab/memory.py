@@ -166,13 +166,14 @@ def _gan(experiment: Experiment) -> Need:
     draws = draw(game, data, streams, n_batch)
     batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
     evaluated = torch.zeros(n_evaluation, dtype=torch.long)
-    looks = watch.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
+    real = seen.real[evaluated[: probes.SLICED]]
+    looks = watch.Looks(seen, seen.latent[evaluated], real, held_out=real if probes.has_held_out(data) else ())
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
     look = _peak(lambda: watch.look_at_players(game, data, state, looks, numbers)) * batches
     alone = _peak(lambda: watch.look_at_samples(game, data, state, looks, numbers)) * evaluations
     together = s.get("device", "cpu") != "cpu"  # members' evaluation samples
-    block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(looks.latent) * evaluations + _bytes(looks.real)
+    block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(looks.latent) * evaluations + _bytes(looks[2:])
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)
     n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look, together * alone)
     return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + int(alone), int(n_bytes))

@@ -69,6 +69,12 @@ def test_classifiers_have_needs_too() -> None:
     assert mlp.fixed == cnn.fixed > memory.PROCESS_BYTES
 
 
+@pytest.mark.parametrize("name", ["digits", "ring8_tutorial", "line5_madgan", "line:points=30", "mixture1200"])
+def test_every_kind_of_data_has_a_need(name: str) -> None:
+    """Those with held-out data are looked at more closely, and what is looked at is counted."""
+    assert need(plan("pacgan2", name, batch=16, evaluation=32)).member > 1e5
+
+
 def test_nets_that_cannot_even_be_made_are_refused() -> None:
     with pytest.raises(InputError, match=r"the nets of nsgan on ring8 do not fit into memory .*; make hidden smaller"):
         need(plan("nsgan", "ring8", hidden=(10**7, 10**7)))
