@@ -29,6 +29,7 @@ import reports.throughput
 import reports.vanishing_gradients
 from ganlab.cli import finish
 from ganlab.data.images import mnist
+from ganlab.pages import overview_page
 from ganlab.pages.page import prepare, write
 from ganlab.store import Store
 from ganlab.sweep import sweep
@@ -92,9 +93,13 @@ def main(settings: Index) -> int:
     played = [PLAYED[name](settings.profile) for name in names if name in PLAYED]
     measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
-    pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
+    found = {name: [next(runs) for _ in planned[name]] for name in chosen}
+    pages = [page(found[name]) for name, (_, page) in chosen.items()]
     pages += [COMPUTED[name]() for name in names if name in COMPUTED] + played
-    pages += [MEASURED[name][1](found) for name, found in measured.items()]
+    pages += [MEASURED[name][1](timings) for name, timings in measured.items()]
+    gans = [mine for mine in found.values() if mine[0].experiment.kind == "gan"]
+    if len(gans) > 1:
+        pages.insert(0, overview_page(gans))
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)
     return 0

@@ -18,7 +18,7 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "page", "phase_map", "published", "repair", "shared",
+    "calibration", "classifiers", "convergence", "gans", "overview", "page", "phase_map", "published", "repair", "shared",
     "throughput", "vanishing_gradients",
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")

@@ -13,6 +13,7 @@ from ganlab.frozen import is_frozen
 from ganlab.pages.classifiers import classifier_page
 from ganlab.pages.convergence import convergence_page
 from ganlab.pages.gans import gan_page
+from ganlab.pages.overview import overview_page
 from ganlab.pages.page import Page, write
 from ganlab.pages.phase_map import phase_page
 from ganlab.pages.published import published_page
@@ -22,8 +23,8 @@ from ganlab.pages.vanishing_gradients import vanishing_page
 from ganlab.registry import InputError
 
 __all__ = [
-    "classifier_page", "convergence_page", "gan_page", "pages_of", "phase_page", "published_page", "repair_page",
-    "report", "throughput_page", "vanishing_page",
+    "classifier_page", "convergence_page", "gan_page", "overview_page", "pages_of", "phase_page", "published_page",
+    "repair_page", "report", "throughput_page", "vanishing_page",
 ]  # fmt: skip
 
 
