@@ -22,6 +22,7 @@ from ganlab.metrics import RULES, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
 from ganlab.registry import Registry
+from ganlab.trace import DEAD
 
 Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
 """By name and labels, a tensor with one number per label."""
@@ -32,10 +33,6 @@ PROBES: Registry[Callable[[View], Reading]] = Registry("probe")
 DUE = 20
 """High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
 perfect sampler with 20 due has fewer than a tenth of them with chance 4e-8."""
-
-DEAD = 0.01
-"""Slopes and reaches below this part of their usual size are dead: moving a sample across all of the data would change its loss
-by a hundredth of what tells real from fake."""
 
 SLICED, DIRECTIONS = 512, 16
 """Samples and directions of sliced distances: a few tenths of a millisecond, and a tenth of the data's std is seen."""
