@@ -105,6 +105,8 @@ def test_2_a_ring_says_its_spread_in_its_name_and_points_have_no_likelihood() ->
     assert [ring.has_density for ring in rings] == [False, True, True]
     with pytest.raises(InputError, match="point masses"):
         metrics.log_density_gap(torch.zeros(5, 2), rings[0])
+    with pytest.raises(InputError, match="point masses"):
+        rings[0].log_prob(torch.zeros(5, 2))
 
 
 # --- what samples are said to be ---------------------------------------------------------------------------------------
