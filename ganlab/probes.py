@@ -37,6 +37,9 @@ perfect sampler with 20 due has fewer than a tenth of them with chance 4e-8."""
 SLICED, DIRECTIONS = 512, 16
 """Samples and directions of sliced distances: a few tenths of a millisecond, and a tenth of the data's std is seen."""
 
+COORDINATES = 16
+"""Coordinates of a frozen generator's gradient that are read one by one."""
+
 WHOLE = ("",)
 """Label of a quantity that has one part."""
 
@@ -163,6 +166,16 @@ def gradients(view: View) -> Reading:
         reading[f"{player}_gradient", WHOLE] = gradient.norm()[None]
         reading[f"{player}_gradient_by_layer", net.layers] = parts
     return reading
+
+
+@PROBES.register(source="Arjovsky and Bottou 2017, theorem 2.6: the law of one coordinate over discriminators", reads="players")
+def coordinates(view: View) -> Reading:
+    """Some coordinates of a frozen generator's gradient, evenly spaced among its parameters."""
+    if view.game.frozen_at is None:
+        return {}
+    gradient, _ = view.moves["generator"]
+    chosen = torch.linspace(0, len(gradient) - 1, COORDINATES).long()
+    return {("generator_gradient_coordinate", tuple(map(str, range(COORDINATES)))): gradient[chosen]}
 
 
 @PROBES.register(source="slope of the discriminator's own loss, Arjovsky and Bottou 2017, section 2", reads="players")
