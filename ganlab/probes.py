@@ -62,6 +62,8 @@ class View:
     data: Any
     real: Any = ()
     """Real samples to measure against, `[n, *shape]`; the same at every look."""
+    real_profile: Any = ()
+    """Their `profile`."""
     held_out: Any = ()
     """Data that training does not see, as many as `real`; () where every real sample is a fresh one."""
     before: Any = ()
@@ -254,7 +256,7 @@ def movement(view: View) -> Reading:
     d = fake.shape[1]
     scale = _scale(real)
     unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
-    distance = (view.profile - profile(real)).abs().mean()
+    distance = (view.profile - view.real_profile).abs().mean()
     moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(scale)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
     return _one(distance=distance / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
