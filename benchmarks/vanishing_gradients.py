@@ -25,7 +25,7 @@ units, 256 samples."""
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {
         "variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "updates": 1200, "line": (300, 1200),
-        "usual": {"seeds": 8, "every": 40, "evaluation": 256, "hidden": (64, 64), "batch": 128},
+        "usual": {"seeds": 8, "every": 20, "evaluation": 256, "hidden": (64, 64), "batch": 128},
     },
     "standard": {
         "variants": tuple(VARIANTS), "ages": (0, 500, 5000), "updates": 4000, "line": (2000, 8000),
@@ -36,8 +36,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "usual": {"seeds": 20, "every": 20, "evaluation": 500},
     },
 }  # fmt: skip
-"""`ages`: steps of training before the generator freezes; `updates`: of the discriminator from then on; `line`: age and updates
-of the lecture's experiment, whose nets and batches are its own."""
+"""`ages`: steps of training before the generator freezes; `updates`: of the discriminator from then on; `every`: of them
+between two looks, for all variants alike; `line`: age and updates of the lecture's experiment, whose nets and batches are its
+own."""
 
 
 def experiments(profile: str) -> list[Experiment]:
@@ -45,10 +46,11 @@ def experiments(profile: str) -> list[Experiment]:
     p = PROFILES[profile]
     usual, (age, updates) = p["usual"], p["line"]
     ring = [
-        plan(name, "ring8", frozen_at=at, steps=at + p["updates"] // VARIANTS[name], **usual)
+        plan(name, "ring8", frozen_at=at, steps=at + p["updates"] // VARIANTS[name],
+             **{**usual, "every": usual["every"] // VARIANTS[name]})
         for name in p["variants"]
         for at in p["ages"]
-    ]
+    ]  # fmt: skip
     watched = {name: usual[name] for name in ("seeds", "every", "evaluation")}
     lecture = {"frozen_at": age, "fresh_discriminator": False, "steps": age + updates, **watched}
     line = [plan("recipe:course_line", objective=objective, **lecture) for objective in ("non_saturating", "minimax")]

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from ganlab import frozen, stats
@@ -54,6 +54,37 @@ def draw_decay(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     ax.set_yticks(range(len(order)), order)
     ax.set_ylim(len(order) - 0.5, -0.5)
     ax.set_xlabel("decades lost per 1000 updates")
+    return ax
+
+
+def frame_tails(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return how heavy the tails of the gradient's jumps are, for runs with enough looks: variant, age, seed, early, late."""
+    parts = []
+    for run in runs:
+        seeds = [m.seed for m in run.experiment.members()]
+        parts.append(frozen.tails(run).assign(variant=run.experiment.subject, age=frozen.age(run), seed=seeds))
+    columns = ["variant", "age", "seed", "early", "late"]
+    return pd.concat(parts, ignore_index=True)[columns].dropna() if parts else pd.DataFrame(columns=columns)
+
+
+def draw_tails(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
+    """A dot for each seed and a bar for their geometric mean, a row per variant; the lines are normal and Cauchy."""
+    order = list(colours)  # the same in all panels, whatever was run
+    for variant, part in frame.groupby("variant", sort=False):
+        y, colour = order.index(str(variant)), colours[str(variant)]
+        mean, _ = frozen.factor(np.ones(len(part)), part["late"])
+        ax.plot(part["late"], np.full(len(part), y + 0.22), ".", color=colour, alpha=0.5, markersize=5)
+        if np.isfinite([mean.low, mean.high]).all():
+            ax.plot([mean.low, mean.high], [y, y], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)
+        ax.plot([mean.estimate], [y], "o", color=colour, markersize=7)
+    for law in (frozen.NORMAL, frozen.CAUCHY):
+        ax.axvline(law, color=plt.rcParams["text.color"], linestyle=":", linewidth=1)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_yticks(range(len(order)), order)
+    ax.set_ylim(len(order) - 0.5, -0.5)
+    ax.set_xlabel("middle 95 % of jumps over middle half")
     return ax
 
 

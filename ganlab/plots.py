@@ -113,7 +113,7 @@ def frame_survival(runs: Sequence[Run], diagnoses: Sequence[Diagnosis]) -> pd.Da
     """Return the share of seeds without the failure, by step: variant, data, and the columns of `stats.survival`.
 
     A seed that failed did so at its onset; one that did not is censored at its run's last step; one that could not be judged
-    is left out.
+    is left out. Where all failed earlier, the curve goes on to the last step as it is.
     """
     parts = []
     for run, d in zip(runs, diagnoses, strict=True):
@@ -121,22 +121,26 @@ def frame_survival(runs: Sequence[Run], diagnoses: Sequence[Diagnosis]) -> pd.Da
         if len(judged):
             failed = judged["verdict"] == "present"
             curve = stats.survival(judged["onset"].where(failed, run.experiment.steps), failed.to_list())
+            if curve["step"].iloc[-1] < run.experiment.steps:
+                last = curve.tail(1).assign(step=float(run.experiment.steps), at_risk=0, failures=0, ended=0)
+                curve = pd.concat([curve, last], ignore_index=True)
             parts.append(curve.assign(variant=run.experiment.subject, data=run.experiment.data))
     columns = ["variant", "data", "step", "at_risk", "failures", "ended", "survival", "low", "high"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def draw_survival(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
-    """A step down for each failure, a tick where seeds ended without one, and the interval as a band."""
+    """From all seeds a step down for each failure, a tick where seeds ended without one, and the interval as a band."""
     for variant, part in frame.groupby("variant", sort=False):
         colour = colours[str(variant)]
         ax.fill_between(part["step"], part["low"], part["high"], step="post", color=colour, alpha=0.15, linewidth=0)
-        ax.step(part["step"], part["survival"], where="post", color=colour, linewidth=2.2, label=str(variant))
+        steps, left = (np.append(start, part[name]) for start, name in ((0.0, "step"), (1.0, "survival")))
+        ax.step(steps, left, where="post", color=colour, linewidth=2.2, label=str(variant))
         ended = part[part["ended"] > 0]
         ax.plot(ended["step"], ended["survival"], "|", color=colour, markersize=8)
     ax.set_ylim(-0.03, 1.03)
     ax.set_xlabel("step")
-    ax.set_ylabel("share of seeds that have not failed")
+    ax.set_ylabel("share of seeds not failed")
     return ax
 
 

@@ -22,6 +22,7 @@ from ganlab.metrics import RULES, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
 from ganlab.registry import Registry
+from ganlab.trace import DEAD
 
 Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
 """By name and labels, a tensor with one number per label."""
@@ -33,12 +34,11 @@ DUE = 20
 """High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
 perfect sampler with 20 due has fewer than a tenth of them with chance 4e-8."""
 
-DEAD = 0.01
-"""Slopes and reaches below this part of their usual size are dead: moving a sample across all of the data would change its loss
-by a hundredth of what tells real from fake."""
-
 SLICED, DIRECTIONS = 512, 16
 """Samples and directions of sliced distances: a few tenths of a millisecond, and a tenth of the data's std is seen."""
+
+COORDINATES = 16
+"""Coordinates of a frozen generator's gradient that are read one by one."""
 
 WHOLE = ("",)
 """Label of a quantity that has one part."""
@@ -62,6 +62,8 @@ class View:
     data: Any
     real: Any = ()
     """Real samples to measure against, `[n, *shape]`; the same at every look."""
+    real_profile: Any = ()
+    """Their `profile`."""
     held_out: Any = ()
     """Data that training does not see, as many as `real`; () where every real sample is a fresh one."""
     before: Any = ()
@@ -168,6 +170,16 @@ def gradients(view: View) -> Reading:
     return reading
 
 
+@PROBES.register(source="Arjovsky and Bottou 2017, theorem 2.6: the law of one coordinate over discriminators", reads="players")
+def coordinates(view: View) -> Reading:
+    """Some coordinates of a frozen generator's gradient, evenly spaced among its parameters."""
+    if view.game.frozen_at is None:
+        return {}
+    gradient, _ = view.moves["generator"]
+    chosen = torch.linspace(0, len(gradient) - 1, COORDINATES).long()
+    return {("generator_gradient_coordinate", tuple(map(str, range(COORDINATES)))): gradient[chosen]}
+
+
 @PROBES.register(source="slope of the discriminator's own loss, Arjovsky and Bottou 2017, section 2", reads="players")
 def saturation(view: View) -> Reading:
     """Share of the logits, real and fake, at which the discriminator's loss is flat."""
@@ -244,7 +256,7 @@ def movement(view: View) -> Reading:
     d = fake.shape[1]
     scale = _scale(real)
     unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
-    distance = (view.profile - profile(real)).abs().mean()
+    distance = (view.profile - view.real_profile).abs().mean()
     moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(scale)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
     return _one(distance=distance / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))

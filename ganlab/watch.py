@@ -34,6 +34,9 @@ class Looks(NamedTuple):
     """Latents of the evaluation samples."""
     real: Tensor
     """Real samples to measure them against."""
+    real_profile: Tensor
+    """Their projections, see `ganlab.probes.profile`. Its directions are drawn here, since nothing can be while members are
+    mapped."""
     held_out: Any = ()
     """As many that training does not see; () where every real sample is a fresh one."""
 
@@ -48,7 +51,7 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
         real, first = real[: min(n, probes.SLICED)], real[:batch]
         held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
-        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held)
+        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, probes.profile(real), held)
 
     stacked: Looks = stack([draw(member) for member in members])
     return stacked
@@ -56,15 +59,20 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
 
 def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
     """Return the readings of one member's play, in the order of their names."""
-    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out), "players")
+    return _readings(_view(game, data, state, looks, numbers), "players")
 
 
 def look_at_samples(
     game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
 ) -> tuple[dict[Any, Tensor], Tensor, Tensor]:  # fmt: skip
     """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
-    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
+    view = _view(game, data, state, looks, numbers, before)
     return _readings(view, "samples"), view.fake, view.profile
+
+
+def _view(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()) -> probes.View:
+    batch, latent, real, real_profile, held_out = looks
+    return probes.View(game, state, batch, latent, numbers, data, real, real_profile, held_out, before)
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:

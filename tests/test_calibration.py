@@ -126,14 +126,6 @@ def test_an_episode_is_reported_as_one_that_recovered() -> None:
     assert "then it recovered" in evidence
 
 
-def test_a_loss_at_the_logarithm_of_a_clamp_is_named() -> None:
-    """13.82 = -ln 1e-6, as in a loss that takes the logarithm of sigmoid + 1e-6."""
-    run = run_of(WORLDS["ring8: non_saturating, discriminator flat at the fakes"], range(1), evaluation=500)
-    clamped = run.trace["value"].where(run.trace["name"] != "generator_loss", 13.8155)
-    found = diagnose(replace(run, trace=run.trace.assign(value=clamped)))["vanishing_gradients"]
-    assert "its loss stands at 13.82, the logarithm of a clamp at 1e-06" in found.members["evidence"][0]
-
-
 def test_still_on_its_way_is_not_yet_non_convergence() -> None:
     world = World("approach", "learning", lambda p, r: {"shift": 4 * (1 - p), "spread": 1.0})
     found = diagnose(run_of(world, range(1), evaluation=500))["non_convergence"]

@@ -36,7 +36,7 @@ from ganlab.layers import Bidirectional
 from ganlab.metrics import RULES, mode_coverage
 from ganlab.nets import NETS, Net
 from ganlab.objectives import OBJECTIVES
-from ganlab.probes import PROBES, View, applicable
+from ganlab.probes import PROBES, View, applicable, profile
 from ganlab.registry import Registry
 from ganlab.train import build, plan, train
 from ganlab.variants import VARIANTS
@@ -298,12 +298,12 @@ def views(game: Game, n_members: int = 3, spread: float = 2.0, n: int = 9) -> li
         )
         numbers = {name: torch.tensor(w, dtype=F64) for name, w in {"noise_steps": 0.0, **game.penalties}.items()}
         held = ring.held_out(n, generator).double()
-        made.append(View(game, state, batch, latent[n:], numbers, ring, real, held))
+        made.append(View(game, state, batch, latent[n:], numbers, ring, real, profile(real), held))
     return made
 
 
 def stacked(views_: list[View]) -> tuple:
-    parts = [(v.state, v.batch, v.latent, v.numbers, v.real, v.held_out) for v in views_]
+    parts = [(v.state, v.batch, v.latent, v.numbers, v.real, v.real_profile, v.held_out) for v in views_]
     return tree_map(lambda *leaves: torch.stack(leaves), *parts)
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import data, nets, reference
+from ganlab import data, nets, probes, reference, watch
 from ganlab.draws import BLOCK, draw
-from ganlab.engine import stack
+from ganlab.engine import MAPS, stack
 from ganlab.experiment import Experiment
 from ganlab.game import Batch, Game, State, initial, step
 from ganlab.objectives import OBJECTIVES
@@ -249,6 +249,18 @@ def test_looking_changes_nothing() -> None:
         seen, unseen = (train(*build(made), made, watch=watch, keep_state=True) for watch in (True, False))
         for player in ("generator", "discriminator"):
             assert (seen.samples[player] == unseen.samples[player]).all(), variant
+
+
+def test_samples_are_looked_at_alike_mapped_and_one_by_one() -> None:
+    """In a process, too, that has looked at nothing before: what is drawn once is drawn before members are mapped."""
+    made = experiment({"variant": "nsgan"})
+    game, distribution = build(made)
+    state = stack([initial(game, member.seed) for member in made.members()])
+    probes._directions.cache_clear()
+    seen = watch.evaluation(game, distribution, made.members(), 12, 16)
+    mapped, looped = (MAPS[way](partial(watch.look_at_samples, game, distribution))(state, seen, {}, ()) for way in MAPS)
+    for one, other in zip(tree_leaves(mapped), tree_leaves(looped), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def test_probing_leaves_the_global_random_state_alone() -> None:

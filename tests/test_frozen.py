@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from scipy import stats as scipy_stats
 from scipy.integrate import quad
 from scipy.special import expit
 from scipy.stats import norm
@@ -21,7 +22,7 @@ from ganlab.engine import stack
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.game import Batch, Game, State, initial
 from ganlab.pages import pages_of, vanishing_page
-from ganlab.pages.page import Figure, Table, render
+from ganlab.pages.page import Figure, Page, Table, render
 from ganlab.surface import logit_at, pull_at, surfaces
 from ganlab.train import environment, run
 
@@ -107,22 +108,103 @@ def test_certainty_is_dated_to_its_first_look() -> None:
     assert frozen.certain_after(replace(run, trace=never)).isna().all()
 
 
-def test_growth_of_median_and_spread_has_their_factors_and_covers_no_growth_for_equal_laws() -> None:
+def test_growth_of_the_spread_has_its_factor_and_covers_no_growth_for_equal_laws() -> None:
     draws = np.random.default_rng(0)
     before = draws.lognormal(size=200)
-    median, spread = frozen.growth(before, 10 * before, draws, n=200)
-    for found in (median, spread):  # every resample has the factor
-        assert (found.estimate, found.low, found.high) == pytest.approx((10, 10, 10))
-    covered = 0
-    for _ in range(100):
-        one, other = draws.lognormal(size=(2, 20))
-        median, spread = frozen.growth(one, other, draws, n=200)
-        covered += (median.low <= 1 <= median.high) + (spread.low <= 1 <= spread.high)
-    assert covered >= 180  # of 200; 95 % intervals that cover 95 % fail this one time in 300
+    found = frozen.spread_growth(before, 10 * before, draws, n=200)
+    assert (found.estimate, found.low, found.high) == pytest.approx((10, 10, 10))  # every resample has the factor
+    studies = [frozen.spread_growth(*draws.lognormal(size=(2, 20)), draws, n=200) for _ in range(200)]
+    assert sum(found.low <= 1 <= found.high for found in studies) >= 180  # 95 % would be missed one time in 300
+    assert frozen.spread_growth([1.0], [2.0], draws).high == np.inf
 
 
-def test_a_growth_over_one_seed_has_no_interval() -> None:
-    assert frozen.growth([1.0], [2.0], np.random.default_rng(0))[0].high == np.inf
+def test_a_factor_within_seeds_is_told_by_few_seeds_however_they_differ() -> None:
+    before = 10.0 ** np.arange(8)
+    grown, p = frozen.factor(before, 3 * before)
+    assert (grown.estimate, grown.low, grown.high, p) == pytest.approx((3, 3, 3, 2**-7))
+    noise = np.random.default_rng(0).normal(size=(500, 2, 8))
+    p_values = [frozen.factor(10.0**one, 10.0**other)[1] for one, other in noise]
+    assert np.mean(np.array(p_values) <= 0.05) <= 0.08  # 5 % and three standard errors
+    none, p = frozen.factor([0.0, 1.0], [1.0, 1.0])
+    assert not np.isfinite(none.high)
+    assert np.isnan(p)
+
+
+# --- jumps -------------------------------------------------------------------------------------------------------------
+
+
+Law = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def jumping(law: Law, late: float = 1.0, every: int = 2, subject: str = "nsgan") -> Run:
+    """Return a run whose coordinates are noise about a bent course, and whose length is noise that grows by a factor."""
+    settings = {"frozen_at": 0, "n_critic": 1, "objective": "minimax"}
+    made = Experiment("gan", subject, "ring8", tuple(range(4)), 1600, every, settings)
+    steps = np.arange(0, 1601, every)
+    draws = np.random.default_rng(0)
+    noise = np.where(steps < 850, 1.0, late)[:, None] * draws.normal(0, 0.01, (len(steps), 4))
+    length = 10 ** (steps[:, None] / 400 + noise)
+    sizes = 10.0 ** np.arange(-3, 4)  # coordinates of all sizes, and one that never moves
+    coordinates = np.stack([size * (law(draws, (len(steps), 4)) + (steps[:, None] / 100) ** 2) for size in sizes], -1)
+    coordinates = np.concatenate([coordinates, np.ones_like(coordinates[..., :1])], -1)
+    labels = tuple(map(str, range(8)))
+    quantities = [
+        *((name, ("",), length[..., None]) for name in ("generator_gradient", "signal_at_fakes_median")),
+        ("generator_gradient_coordinate", labels, coordinates),
+    ]
+    table = trace.tidy(made.id, list(range(4)), steps.tolist(), quantities)
+    known = environment("cpu", torch.float32, "vmap", 2.5) | {"sources": {}}
+    return Run(made, table, outcome(made, {}), {}, known)
+
+
+def normal(draws: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return draws.normal(size=shape)
+
+
+def cauchy(draws: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return draws.standard_cauchy(shape)
+
+
+def test_unrest_is_the_noise_about_a_course_of_any_slope() -> None:
+    """The second difference of noise has 6 times its variance, and a normal law's middle half is 1.349 std wide."""
+    found = frozen.unrest(jumping(normal, late=3.0))
+    one = 0.01 * np.sqrt(6) * 1.349
+    np.testing.assert_allclose(found["early"], one, rtol=0.25)
+    np.testing.assert_allclose(found["late"], 3 * one, rtol=0.25)
+    grown, p = frozen.factor(found["early"], found["late"])
+    assert (grown.estimate, p) == (pytest.approx(3, rel=0.15), 2**-3)
+
+
+@pytest.mark.parametrize(("law", "wanted"), [(normal, frozen.NORMAL), (cauchy, frozen.CAUCHY)])
+def test_tails_of_a_normal_law_and_of_cauchys_have_their_closed_forms(law: Law, wanted: float) -> None:
+    """Sums by Cauchy's law are of it, and so are second differences; sizes and courses of coordinates do not matter."""
+    for end in frozen.tails(jumping(law)).to_numpy().T:
+        assert scipy_stats.gmean(end) == pytest.approx(wanted, rel=0.15)
+    inner, outer = (getattr(scipy_stats, "norm" if law is normal else "cauchy").ppf([0.75, 0.975]))
+    assert wanted == pytest.approx(outer / inner, rel=1e-3)
+
+
+def test_jumps_are_not_read_off_few_looks_nor_off_a_seed_that_is_not_finite() -> None:
+    few = jumping(normal, every=100)
+    assert frozen.unrest(few).isna().all(axis=None)
+    assert frozen.tails(few).isna().all(axis=None)
+    whole = jumping(normal)
+    broken = whole.trace["value"].mask((whole.trace["seed"] == 2) & (whole.trace["step"] == 1500))
+    for found in (read(replace(whole, trace=whole.trace.assign(value=broken))) for read in (frozen.unrest, frozen.tails)):
+        assert found["late"].isna().tolist() == [False, False, True, False]
+        assert found["early"].notna().all()
+
+
+def test_coordinates_are_those_of_the_gradient_and_read_for_frozen_generators_alone() -> None:
+    tiny = {"seeds": 2, "steps": 2, "every": 1, "hidden": (8,), "batch": 16, "evaluation": 16, "latent": 3}
+    going, still = run("nsgan", "ring8", **tiny), run("nsgan", "ring8", frozen_at=0, **tiny)
+    assert not (going.trace["name"] == frozen.COORDINATE).any()
+    for member in range(2):
+        seen = still.trace[(still.trace["name"] == frozen.COORDINATE) & (still.trace["member"] == member)]
+        assert seen.groupby("step").size().tolist() == [16] * 3
+        lengths = trace.wide(still.trace, "generator_gradient")[member]
+        assert (seen.groupby("step")["value"].apply(lambda x: np.linalg.norm(x)) < lengths).all()
+        assert seen[seen["step"] == 2]["value"].nunique() > 8
 
 
 # --- two normal laws ---------------------------------------------------------------------------------------------------
@@ -216,6 +298,7 @@ def test_every_variant_of_the_study_has_the_same_updates_and_every_age_its_run(p
     ring, line = ([e for e in made if (e.data == "ring8") is on] for on in (True, False))
     for e in ring:
         assert (e.steps - e.settings["frozen_at"]) * e.settings["n_critic"] == PROFILES[profile]["updates"]
+        assert e.every * e.settings["n_critic"] == PROFILES[profile]["usual"]["every"]  # jumps depend on the time between looks
     runs = {(e.subject, e.settings["frozen_at"]) for e in ring}
     assert runs == {(v, age) for v in PROFILES[profile]["variants"] for age in PROFILES[profile]["ages"]}
     assert all(e.settings["fresh_discriminator"] is False for e in line)
@@ -268,8 +351,39 @@ def test_what_was_reported_stands_beside_what_was_seen(runs: list[Run]) -> None:
     assert rows["gan", "expected: falls all the"] == "rank correlation -1.00 [-1.00, -1.00]\nbelow -0.8: 5/5 = 100% [57%, 100%]"
     assert rows["gan", "reported: a fresh discr"] == "accuracy 99% after 60 updates (median)\nreached: 5/5 = 100% [57%, 100%]"
     assert rows["wgan_gp", "expected: a critic of b"].endswith("1 or less: 5/5 = 100% [57%, 100%]")
-    assert rows["nsgan", "reported: grows, and it"].startswith("median x 10.00 [")
-    assert rows["nsgan", "reported: grows, and it"].endswith("longer at the end: 5/5 = 100% [57%, 100%]")
+    assert rows["nsgan", "reported: grows"].startswith("x 10.00 [")
+    assert rows["nsgan", "reported: grows"].endswith("p = 0.062\nlonger at the end: 5/5 = 100% [57%, 100%]")
+    assert rows["nsgan", "reported: becomes noisi"].startswith("interquartile range over seeds x ")
+    assert rows["nsgan", "predicted: coordinates "] == "not recorded"
+
+
+def test_jumps_have_a_figure_that_says_whose_tails_are_heavier(runs: list[Run]) -> None:
+    assert not figures_about("jump", vanishing_page(runs))
+    four = [jumping(cauchy), jumping(normal, subject="wgan_gp")]
+    (figure,) = figures_about("jump", vanishing_page(four))
+    one, other = (scipy_stats.gmean(frozen.tails(run)["late"]) for run in four)
+    assert f"nsgan after 0 steps {one:.1f} [" in figure.caption
+    assert f"wgan_gp after 0 steps {other:.1f} [" in figure.caption
+    assert f"nsgan over wgan_gp after 0 steps: x {one / other:.1f} [" in figure.caption
+    assert "sign-flip p = 0.12, n=4" in figure.caption
+    assert figure.frame.groupby("variant").size().to_dict() == {"nsgan": 4, "wgan_gp": 4}
+    (ax,) = figure.draw().axes
+    bars = [line for line in ax.lines if line.get_linewidth() == 3]
+    assert [line.get_ydata()[0] for line in bars] == [0, 1]
+    assert bars[0].get_xdata()[0] > bars[1].get_xdata()[1]
+    plt.close("all")
+    rows = {(row[0], row[1][:23]): row[-1] for row in tables(four)["What was reported or expected, and what was seen here"]}
+    assert rows["nsgan", "predicted: coordinates "].startswith(f"{one:.1f} [")
+    assert rows["nsgan", "predicted: coordinates "].endswith("heavier than normal: 4/4 = 100% [51%, 100%]")
+    jumps = frozen.unrest(four[0])
+    grown, p = frozen.factor(jumps["early"], jumps["late"])
+    assert f"within a seed x {grown.estimate:.2f} [" in rows["nsgan", "reported: becomes noisi"]
+    assert f"sign-flip p = {p:.2g}\n" in rows["nsgan", "reported: becomes noisi"]
+
+
+def figures_about(word: str, page: Page) -> list[Figure]:
+    blocks = [block for section in page.sections for block in section.blocks]
+    return [block for block in blocks if isinstance(block, Figure) and word in block.title]
 
 
 def test_a_seed_without_a_value_holds_nothing() -> None:

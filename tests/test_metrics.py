@@ -54,45 +54,6 @@ def test_samples_of_m_modes_are_counted_as_m(m: int, rule: str) -> None:
         assert set(torch.nonzero(~missing).flatten().tolist()) == here
 
 
-def test_perfect_sampler_blob_single_point_and_blob_at_the_centre_are_told_apart() -> None:
-    """The blob N(0, 2^2 I) covers all modes of the tutorial ring under three rules; its quality gives it away.
-
-    Its density at radius 2 is exp(-1/2) / (8 pi), so 8 discs of radius 3 * 0.08 hold about 3.5 % of it.
-    """
-    ring, n = data.get("ring8_tutorial"), 2500
-    samples = {
-        "perfect": ring.sample(n, rng.stream(0, "data")),
-        "blob": 2 * normal(n, 2),
-        "point": ring.modes[3].float().expand(n, 2),
-        "centre": 0.1 * normal(n, 2, seed=1),
-    }
-    got = {name: {rule: mode_coverage(x, ring, rule) for rule in RULES} for name, x in samples.items()}
-    counts = {name: {rule: c.modes_covered for rule, c in by_rule.items()} for name, by_rule in got.items()}
-    assert counts == {
-        "perfect": {"default": 8, "veegan": 8, "pacgan": 8, "tutorial": 8},
-        "blob": {"default": 0, "veegan": 8, "pacgan": 8, "tutorial": 8},
-        "point": {"default": 1, "veegan": 1, "pacgan": 1, "tutorial": 1},
-        "centre": {"default": 0, "veegan": 0, "pacgan": 0, "tutorial": 8},
-    }
-    share = {name: by_rule["default"].high_quality_share for name, by_rule in got.items()}
-    discs = 8 * 0.24**2 * math.exp(-0.5) / 8
-    assert share["blob"] == pytest.approx(discs, abs=5 * math.sqrt(discs / n))
-    assert share["point"] == 1
-    assert share["centre"] == 0
-    off = {name: by_rule["default"].kl_off_mode for name, by_rule in got.items()}
-    assert off["perfect"] < 0.02 < 2 < min(off["blob"], off["point"], off["centre"])
-    assert got["point"]["default"].spread == 0
-
-
-def test_tiny_jitter_around_one_mode_is_one_mode_without_spread() -> None:
-    """No two samples are equal, so a detector of duplicates would see nothing."""
-    ring = data.get("ring8")
-    got = mode_coverage(ring.modes[5].float() + 1e-4 * normal(500, 2), ring)
-    assert (got.modes_covered, got.missing) == (1, (0, 1, 2, 3, 4, 6, 7))
-    assert got.spread == pytest.approx(1e-4 / 0.02, rel=0.1)
-    assert got.reverse_kl == pytest.approx(math.log(8), abs=1e-6)
-
-
 def test_the_radius_itself_is_inside_for_veegan_and_outside_for_pacgan() -> None:
     line = data.get("mixture", modes=[[0.0], [100.0]], std=1.0)
     edge = torch.tensor([[3.0], [-3.0], [97.0], [103.0]], dtype=torch.float64)

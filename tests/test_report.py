@@ -167,6 +167,34 @@ def test_every_failed_seed_has_a_row_with_its_onset_and_evidence(runs: list[Run]
     assert all("3 of 8 modes lost (5, 6, 7)" in row[4] for row in rows)
 
 
+def since_when(runs: list[Run]) -> list[Figure]:
+    return [figure for figure in blocks(pages_of(runs), Figure) if figure.title.startswith("Since when are collapsed seeds")]
+
+
+def test_seeds_are_shown_until_they_collapse_with_n_and_what_is_not_known_of_the_others(runs: list[Run]) -> None:
+    late = shown(until(150, perfect, of_modes(RING, [0])), "hinge")
+    mixed = replace(runs[0], outcome=outcome(runs[0].experiment, {1: (50, "generator loss")}))
+    (figure,) = since_when([mixed, runs[1], late])
+    assert figure.title == "Since when are collapsed seeds collapsed, on ring8?"
+    said = "nsgan 1 of 4; wgan 4 of 4, from the start; hinge 4 of 4, half by step 150. "
+    assert figure.caption.startswith(said)
+    assert said[:-2] in figure.alt
+    assert figure.caption.endswith("not collapsed when their run ended; what they would do later is not known.")
+    wanted = plots.frame_survival([mixed, runs[1], late], [diagnose(run)["mode_collapse"] for run in (mixed, runs[1], late)])
+    pd.testing.assert_frame_equal(figure.frame, wanted)
+    drawing = figure.draw()
+    assert [ax.get_title() for ax in drawing.axes] == ["nsgan", "wgan", "hinge"]
+    curve = drawing.axes[2].lines[0]
+    np.testing.assert_array_equal(curve.get_xydata(), [[0, 1], [0, 1], [150, 0], [200, 0]])
+    plt.close(drawing)
+
+
+def test_each_data_set_with_a_collapse_has_its_survival_and_others_have_none(runs: list[Run]) -> None:
+    elsewhere = [renamed(unpictured(run), data="elsewhere") for run in runs[:2]]
+    assert [figure.title[-10:] for figure in since_when([*map(unpictured, runs), *elsewhere])] == [" on ring8?", "elsewhere?"]
+    assert since_when([unpictured(runs[0]), unpictured(runs[2])]) == []
+
+
 def test_variants_are_compared_with_the_usual_one_on_the_same_seeds(page: Seen, runs: list[Run]) -> None:
     (table,) = [t for t in blocks(pages_of(runs), Table) if t.title.startswith("Against")]
     assert [row[0].text for row in table.cells()] == ["wgan", "r1gan"]
@@ -213,7 +241,7 @@ def test_one_colour_per_variant_throughout(page: Seen, runs: list[Run]) -> None:
 def test_figures_draw_a_variant_in_its_colour(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     """By what every drawing function is given, in every figure of the page."""
     colours, given = plots.palette(SAMPLERS), []
-    for name in ("draw_rates", "draw_curves", "draw_samples"):
+    for name in ("draw_rates", "draw_survival", "draw_curves", "draw_samples"):
         real = getattr(plots, name)
 
         def spy(frame: pd.DataFrame, ax: Any, real: Any = real, **how: Any) -> Any:
@@ -538,12 +566,13 @@ def test_frame_survival_has_onsets_of_failed_seeds_and_the_last_step_of_others(r
     one, all_ = (frame[frame["variant"] == name].reset_index(drop=True) for name in ("nsgan", "wgan"))
     assert one[["step", "failures", "ended"]].to_numpy().tolist() == [[0, 0, 0], [50, 1, 0], [200, 0, 3]]
     assert one["survival"].tolist() == [1, 0.75, 0.75]
-    assert all_[["step", "failures", "survival"]].to_numpy().tolist() == [[0, 4, 0]]
+    assert all_[["step", "at_risk", "failures", "survival"]].to_numpy().tolist() == [[0, 4, 4, 0], [200, 0, 0, 0]]
     _, ax = plt.subplots()
     assert plots.draw_survival(frame, ax, colours=plots.palette(SAMPLERS)) is ax
     steps = {line.get_label(): line for line in ax.lines}
     assert steps["nsgan"].get_drawstyle() == "steps-post"
-    np.testing.assert_array_equal(steps["nsgan"].get_ydata(), one["survival"])
+    np.testing.assert_array_equal(steps["nsgan"].get_ydata(), [1, *one["survival"]])
+    np.testing.assert_array_equal(steps["wgan"].get_xydata(), [[0, 1], [0, 0], [200, 0]])  # down at once, and to be seen
     assert len(ax.collections) == 2  # a band for each
     assert plots.frame_survival([], []).columns.tolist() == frame.columns.tolist()
     plt.close("all")

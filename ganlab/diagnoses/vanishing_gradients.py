@@ -14,9 +14,7 @@ from ganlab import trace
 from ganlab.diagnoses import DIAGNOSES
 from ganlab.diagnoses.looks import begin, episode, late, width
 from ganlab.experiment import Run
-
-DEAD = 0.01
-"""Reach of the median fake (see `ganlab.probes.signal`) below which the generator is without signal."""
+from ganlab.trace import DEAD
 
 APART = 0.95
 """Chance that a real logit exceeds a fake one from which the discriminator separates the two; 0.5 is a coin."""
@@ -30,8 +28,11 @@ GOOD = 0.5
 LOOKS = 5
 """Fewest looks of a run that can be judged."""
 
-CLAMPS = -np.log([1e-5, 1e-6, 1e-7, 1e-8, 1e-10, 1e-12])
-"""Losses at which a logarithm was clamped at a round epsilon: 11.51, 13.82, 16.12, 18.42, ..."""
+CLAMPS = range(4, 17)
+"""Powers of ten, minus which a round epsilon inside a logarithm may be; the loss then ends at -ln 1e-4 = 9.21, ..., 36.84."""
+
+AT_CLAMP = 1e-3
+"""How near to that a loss stands at a clamp, as a part of it: 13.82 is told from a loss that happens to be large."""
 
 
 @DIAGNOSES.register(
@@ -98,11 +99,12 @@ def _lost(reach: np.ndarray) -> float:
 
 
 def _pinned(run: Run, m: int, wide: int) -> str:
-    """Return a note where the generator's loss stands at the logarithm of a clamp."""
+    """Return a note where the generator's loss stands at the logarithm of a round epsilon: someone's log(D + 1e-6)."""
     if not (run.trace["name"] == "generator_loss").any():
         return ""
     loss = np.abs(trace.wide(run.trace, "generator_loss").to_numpy()[-wide:, m])
-    for clamp in CLAMPS:
-        if np.all(np.abs(loss - clamp) < 0.01 * clamp):
-            return f"; its loss stands at {clamp:.2f}, the logarithm of a clamp at {np.exp(-clamp):.0e}"
+    for power in CLAMPS:
+        clamp = power * np.log(10)
+        if np.all(np.abs(loss - clamp) < AT_CLAMP * clamp):
+            return f"; generator loss constant at {clamp:.2f} = -ln 1e-{power}, the log of a round epsilon: a clamp"
     return ""

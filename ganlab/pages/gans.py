@@ -43,12 +43,12 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         evidence += [
             _images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
         ]
-    curves = [
-        _curves_figure(group, data, colours, *what)
-        for data, group in by_data.items()
-        for what in _CURVES
-        if _has(group, what[0])
-    ]
+    curves = []
+    for data, group in by_data.items():
+        collapsed = [(run, d) for run, d in judged if run.experiment.data == data]
+        if any(d.failures for _, d in collapsed):
+            curves.append(_survival_figure([run for run, _ in collapsed], [d for _, d in collapsed], data, colours))
+        curves += [_curves_figure(group, data, colours, *what) for what in _CURVES if _has(group, what[0])]
     sections = [
         Section("The verdict", [_matrix(runs, found, colours), _every_failure(runs, all_found, colours)]),
         Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
@@ -223,6 +223,33 @@ def _rates_figure(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plot
         f"Points: share of {n} seeds; bars: 95 % Wilson interval, corrected near 0 and 1; dotted: the tolerated "
         f"rate of {stats.TOLERATED_RATE:.0%}.",
     )
+
+
+def _survival_figure(runs: Sequence[Run], found: Sequence[Diagnosis], data: str, colours: plots.Colours) -> Figure:
+    frame = plots.frame_survival(runs, found)
+    said = "; ".join(_since_when(str(variant), curve) for variant, curve in frame.groupby("variant", sort=False))
+    return Figure(
+        f"Since when are collapsed seeds collapsed, on {data}?",
+        lambda: plots.grid(
+            frame, partial(plots.draw_survival, colours=colours), col="variant", wrap=min(3, len(runs)), height=1.9, aspect=1.55
+        ),
+        frame,
+        f"Share of seeds that have not collapsed for good, by step, on {data}, a panel per variant, with intervals: {said}.",
+        f"{said}. Line: the share that has not collapsed for good (Kaplan-Meier). It falls where a seed collapses and stays so "
+        "to its end, or diverges: one that recovered is no failure, and one that never held all modes fails at step 0. Band: "
+        "95 % interval at each step. Tick: seeds that were not collapsed when their run ended; what they would do later is not "
+        "known.",
+    )
+
+
+def _since_when(variant: str, curve: pd.DataFrame) -> str:
+    """Return how many seeds collapsed, how many of them from the start, and by which step half of all had."""
+    failures, n = int(curve["failures"].sum()), int(curve["at_risk"].iloc[0])
+    at_once, half = int(curve["failures"].iloc[0]), stats.median_time(curve).estimate
+    said = f"{variant} {failures} of {n}"
+    if at_once:
+        said += ", from the start" if at_once == failures else f", {at_once} from the start"
+    return said + (f", half by step {half:g}" if 0 < half < np.inf else "")
 
 
 def _final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figure:

@@ -42,6 +42,7 @@ def vanishing_page(runs: Sequence[Run], name: str = "vanishing_gradients", title
     sections = [
         Section("The answer", [_table(fresh, colours), _decay_figure(fresh, colours), _claims(fresh)] if fresh else []),
         Section("The evidence: every seed over time", _curves(fresh, colours)),
+        Section("The evidence: jumps", _tails_figure(fresh, colours)),
         Section("The evidence: the discriminator from above", _surface(fresh)),
         Section("The evidence: the lecture's experiment", _going_on(going_on)),
         Section("Why: two normal laws, exactly", [_gaussians()]),
@@ -170,8 +171,9 @@ def _claims(runs: Sequence[Run]) -> Table:
         rows,
         "Reported: by Arjovsky and Bottou 2017, figures 1 to 3, with convolutional nets on images; the 4 decades are read off "
         "their plot, the rest is taken from descriptions of it. Here: perceptrons on the plane; first what was seen, then the "
-        "share of seeds for which it holds. Intervals of 95 %: Student t for means, Wilson for shares, percentile bootstrap "
-        "over seeds for growth.",
+        "share of seeds for which it holds. Intervals of 95 %: Student t for means (of logarithms, for factors), Wilson for "
+        "shares, percentile bootstrap for the range over seeds. Sign-flip: exact, paired by seed, and of n seeds at least "
+        "2^(1 - n).",
     )  # fmt: skip
 
 
@@ -204,9 +206,34 @@ def _within_a_decade(run: Run) -> Cell:
 def _grows(run: Run) -> Cell:
     gradient = frozen.since_frozen(run, frozen.GRADIENT)
     early, late = frozen.at(gradient, frozen.SETTLED), gradient.iloc[-1]
-    median, spread = frozen.growth(early, late, np.random.default_rng(0))
-    note = f"interquartile range x {_number(spread)}\nlonger at the end: {frozen.share((late >= early).to_numpy())}"
-    return Cell(f"median x {_number(median)} from {frozen.SETTLED} updates to the last", note=note)
+    grown, p = frozen.factor(early, late)
+    note = f"sign-flip p = {p:.2g}\nlonger at the end: {frozen.share((late >= early).to_numpy())}"
+    return Cell(f"x {_number(grown)} from {frozen.SETTLED} updates to the last", note=note)
+
+
+def _spreads(run: Run) -> Cell:
+    gradient = frozen.since_frozen(run, frozen.GRADIENT)
+    early, late = frozen.at(gradient, frozen.SETTLED), gradient.iloc[-1]
+    over_seeds = frozen.spread_growth(early, late, np.random.default_rng(0))
+    jumps = frozen.unrest(run)
+    within, p = frozen.factor(jumps["early"], jumps["late"])
+    holds = frozen.share((jumps["late"] > jumps["early"]).to_numpy())
+    note = f"jumps within a seed x {_number(within)}, sign-flip p = {p:.2g}\ngrew within a seed: {holds}"
+    return Cell(f"interquartile range over seeds x {_number(over_seeds)}", note=note)
+
+
+def _tails(run: Run) -> Cell:
+    if not (run.trace["name"] == frozen.COORDINATE).any():
+        return Cell("not recorded")
+    found = frozen.tails(run)
+    early, late = (_heaviness(found[end]) for end in ("early", "late"))
+    holds = frozen.share((found["late"] > frozen.NORMAL).to_numpy())
+    return Cell(f"{_number(late, 1)} at the end, {early.estimate:.1f} at first", note=f"heavier than normal: {holds}")
+
+
+def _heaviness(values: pd.Series) -> stats.Interval:
+    """Return the geometric mean over seeds with its interval."""
+    return frozen.factor(np.ones(len(values)), values)[0]
 
 
 _CLAIMS: tuple[tuple[str, str, Callable[[Run], Cell]], ...] = (
@@ -214,8 +241,11 @@ _CLAIMS: tuple[tuple[str, str, Callable[[Run], Cell]], ...] = (
     (SATURATING, "the same at the median fake", partial(_saturates, name=frozen.AT_MEDIAN_FAKE)),
     (SATURATING, "expected: falls all the time as the discriminator improves", _falls_steadily),
     (SATURATING, "reported: a fresh discriminator is certain in tens to hundreds of updates", _wins),
-    (NON_SATURATING, "reported: grows, and its spread grows", _grows),
+    (NON_SATURATING, "reported: grows", _grows),
+    (NON_SATURATING, "reported: becomes noisier", _spreads),
+    (NON_SATURATING, "predicted: coordinates jump as Cauchy's law has it, 12.7 against 2.9 of a normal one", _tails),
     (PENALISED, "expected: a critic of bounded slope keeps its signal within a decade", _within_a_decade),
+    (PENALISED, "expected: coordinates jump as a normal law has it, 2.9", _tails),
 )
 """Variant, what was reported, and a function of a run that says what was seen and for how many seeds it holds."""
 
@@ -261,6 +291,49 @@ def _curves_figure(
         f"Thin lines: each of {n} seeds; thick: their median. A row per age of the generator. Medians at the last look, age by "
         f"age: {said}.",
     )  # fmt: skip
+
+
+def _tails_figure(runs: Sequence[Run], colours: plots.Colours) -> list[Block]:
+    have = [run for run in runs if (run.trace["name"] == frozen.COORDINATE).any()]
+    frame = frozen_plots.frame_tails(have)
+    if frame.empty:
+        return []
+    titled = frame.assign(panel=[f"frozen after {age} steps" for age in frame["age"]])
+    means = {
+        (variant, age): _heaviness(part["late"]) for (variant, age), part in frame.groupby(["variant", "age"], sort=False)
+    }
+    said = "; ".join(f"{variant} after {age} steps {_number(mean, 1)} (n={mean.n})" for (variant, age), mean in means.items())
+    against = "".join(f" {words}." for words in _against_penalised(frame))
+    height = 0.36 * len(colours) + 1.0
+    return [
+        Figure(
+            "Do the gradient's coordinates jump more than noise would?",
+            lambda: plots.grid(
+                titled, partial(frozen_plots.draw_tails, colours=colours), col="panel", height=height, aspect=3.1 / height
+            ),
+            frame,
+            f"Tails of the jumps of the gradient's coordinates in the last quarter, a row per variant, a panel per age: "
+            f"{said}.{against}",
+            f"{said}.{against} Dots: seeds; bars: geometric means with 95 % intervals. Dotted: {frozen.NORMAL:.1f} of a normal "
+            f"law and {frozen.CAUCHY:.1f} of Cauchy's. All that moves is the discriminator: tails that are as heavy under "
+            "other losses too are its own jumps.",
+        )
+    ]  # fmt: skip
+
+
+def _against_penalised(frame: pd.DataFrame) -> list[str]:
+    """Return, age by age, whether the non-saturating loss has heavier tails than the penalised critic on the same seeds."""
+    said = []
+    for age, part in frame.groupby("age", sort=False):
+        late = part.pivot(index="seed", columns="variant", values="late")
+        if {NON_SATURATING, PENALISED} <= set(late):
+            pairs = late[[PENALISED, NON_SATURATING]].dropna()
+            heavier, p = frozen.factor(pairs[PENALISED], pairs[NON_SATURATING])
+            said.append(
+                f"{NON_SATURATING} over {PENALISED} after {age} steps: x {_number(heavier, 1)}, sign-flip p = {p:.2g}, "
+                f"n={heavier.n}"
+            )
+    return said
 
 
 def _surface(runs: Sequence[Run]) -> list[Block]:
@@ -345,6 +418,10 @@ def _definitions() -> list[str]:
         "whether the others are still told where to go.",
         f"Decades: powers of ten. Lost per thousand updates: minus the slope of a straight line through log10 of the length. A "
         f"gradient of exactly 0 counts as {frozen.SMALLEST:.1e}, the smallest number there is.",
+        "Jump: the second difference of three successive looks, which a straight course has none of. Within a seed jumps are "
+        "read off log10 of the gradient's length, by their interquartile range, and tails off 16 of its coordinates, by the "
+        "width of the middle 95 % of jumps over that of their middle half. At first and at the end: in the first and the last "
+        f"quarter of the looks from {frozen.SETTLED} updates on.",
         "Pull: where the objective would have fake samples go that all lay at one place, minus the gradient of its loss there.",
         "A long gradient is not yet a good one: that of the non-saturating loss grows without bound as the discriminator wins, "
         "and points wherever this one happens to rise.",
