@@ -166,7 +166,8 @@ def _gan(experiment: Experiment) -> Need:
     draws = draw(game, data, streams, n_batch)
     batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
     evaluated = torch.zeros(n_evaluation, dtype=torch.long)
-    looks = watch.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
+    cells = watch.cells_in_place_of_modes(data, s["evaluation"])
+    looks = watch.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]], (), cells)
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
     look = _peak(lambda: watch.look_at_players(game, data, state, looks, numbers)) * batches

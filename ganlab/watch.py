@@ -17,12 +17,16 @@ from ganlab.draws import pairs
 from ganlab.engine import stack
 from ganlab.experiment import Experiment, Member
 from ganlab.game import Batch, Game, State
-from ganlab.metrics import copied_share, nearest_neighbour_test
+from ganlab.metrics import cells_of, copied_share, nearest_neighbour_test
+from ganlab.metrics.cells import LEAST
 from ganlab.optim import Numbers
 from ganlab.probes import WHOLE
 
 COMPARED = 1000
 """Samples, generated and held out, whose distances to all training data are taken at the end."""
+
+REFERENCE = 5000
+"""Real samples from which cells are made where no modes are known, the same for all seeds; half of them measure the shares."""
 
 
 class Looks(NamedTuple):
@@ -36,10 +40,13 @@ class Looks(NamedTuple):
     """Real samples to measure them against."""
     held_out: Any = ()
     """As many that training does not see; () where every real sample is a fresh one."""
+    cells: Any = ()
+    """Cells of the data, see `ganlab.metrics.cells`; () where modes are known."""
 
 
 def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
     """Return what the probes look at, leaves `[member, ...]`."""
+    cells = cells_in_place_of_modes(data, n, device)
 
     def draw(member: Member) -> Looks:
         generator = rng.stream(member.seed, "evaluation", device)
@@ -48,10 +55,17 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
         real, first = real[: min(n, probes.SLICED)], real[:batch]
         held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
-        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held)
+        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held, cells)
 
     stacked: Looks = stack([draw(member) for member in members])
     return stacked
+
+
+def cells_in_place_of_modes(data: Any, n: int, device: str = "cpu") -> Any:
+    """Return cells of the data for n evaluation samples; () where modes are known, or the samples are too few for two cells."""
+    if probes.has_modes(data) or n < 2 * LEAST:
+        return ()
+    return cells_of(data.sample(REFERENCE, rng.stream(0, "reference", device)).cpu(), n)
 
 
 def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
@@ -63,7 +77,7 @@ def look_at_samples(
     game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()
 ) -> tuple[dict[Any, Tensor], Tensor, Tensor]:  # fmt: skip
     """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
-    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
+    view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before, looks.cells)
     return _readings(view, "samples"), view.fake, view.profile
 
 

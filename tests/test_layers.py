@@ -30,7 +30,7 @@ LAYERS = [
     {"data", "data.images", "data.mixtures", "data.toys"},
     {"metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
-    {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
+    {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
     {"metrics", "nets", "objectives", "optim", "penalties"},
