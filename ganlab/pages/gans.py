@@ -347,11 +347,11 @@ def _definitions(found: Diagnoses) -> list[str]:
         f"Poor samples: fewer than {POOR:.0%} of high quality. Poor is not collapsed: a generator that spreads over all modes "
         "without meeting any is bad, or not trained long enough. What a mode has of its due is counted among high-quality "
         "samples, and by nearest sample where some mode is due fewer than 20 of those.",
-        "Cells, where no modes are known: the clumps that real samples fall apart into, else at most 20 cells of them. A sample "
-        "is near the data when it is as near to one of 512 real samples as 99 % of the real samples of its cell are, or within "
-        "a quarter of the way to the next cell. Covered: a cell with at least a tenth of the near samples that a perfect sampler "
-        "of the same size would have there. Diversity: effective number of different samples, where those within the size of a "
-        "cell are alike (Vendi score of order 2), over that of as many real ones.",
+        "Cells, where no modes are known: the clumps that real samples fall apart into, else at most 20 cells of them. A "
+        "sample is near the data when it is as near to one of 512 real samples as 99 % of the real samples of its cell are, "
+        "or within a quarter of the way to the next cell. Covered: a cell with at least a tenth of the near samples that a "
+        "perfect sampler of the same size would have there. Diversity: effective number of different samples, where those "
+        "within the size of a cell are alike (Vendi score of order 2), over that of as many real ones.",
         "Best, median, worst: by the Kullback-Leibler divergence over modes plus one bin for samples on no mode.",
         f"What might help: {d.advice}",
     ]
