@@ -17,6 +17,7 @@ from ganlab.draws import pairs
 from ganlab.engine import stack
 from ganlab.experiment import Experiment, Member
 from ganlab.game import Batch, Game, State
+from ganlab.measures import measure_all
 from ganlab.metrics import cells_of, copied_share, nearest_neighbour_test
 from ganlab.metrics.cells import LEAST
 from ganlab.optim import Numbers
@@ -79,6 +80,12 @@ def look_at_samples(
     """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
     view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before, looks.cells)
     return _readings(view, "samples"), view.fake, view.profile
+
+
+def at_end(data: Any, looks: Looks, fake: Tensor, members: Sequence[Member], device: str = "cpu") -> dict[Any, Tensor]:
+    """Return what is read once, off the last samples `[member, n, *shape]`: measures, and whether training data are copied."""
+    readings = measure_all(data, looks.real, fake, device)
+    return readings | (copying(data, fake, members) if probes.has_held_out(data) else {})
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:

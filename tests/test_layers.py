@@ -18,7 +18,7 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "page", "phase_map", "repair", "shared", "throughput",
+    "calibration", "classifiers", "convergence", "gans", "measures", "page", "phase_map", "repair", "shared", "throughput",
     "vanishing_gradients",
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
@@ -40,7 +40,7 @@ LAYERS = [
     {"game"},
     {"recipes", "variants"},
     {"probes", "planning"},
-    {"draws", "surface"},
+    {"draws", "measures", "surface"},
     {"watch"},
     {"train"},
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},

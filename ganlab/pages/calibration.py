@@ -34,7 +34,8 @@ def calibration_page(frame: pd.DataFrame, unknown: pd.DataFrame | None = None, n
         Section("The evidence: every world", [_worlds(as_they_are)]),
         Section("What the words mean", [Text(_definitions())]),
     ]
-    return Page(name, "How often are the diagnoses right?", _answer(scored, as_they_are), [section for section in sections if section.blocks])
+    shown = [section for section in sections if section.blocks]
+    return Page(name, "How often are the diagnoses right?", _answer(scored, as_they_are), shown)
 
 
 def _title(code: str) -> str:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from ganlab import plots, stats, trace
 from ganlab.diagnoses import RATE, Diagnoses, Diagnosis, compare, corrected, diagnose
 from ganlab.experiment import Run
+from ganlab.pages.measures import measured
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 from ganlab.pages.shared import distinct, environment, settings, sources
 
@@ -43,6 +44,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         evidence += [
             _images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
         ]
+    measures = [measured(group, data, colours) for data, group in by_data.items()]
     curves = [
         _curves_figure(group, data, colours, *what)
         for data, group in by_data.items()
@@ -53,6 +55,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         Section("The verdict", [_matrix(runs, found, colours), _every_failure(runs, all_found, colours)]),
         Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
         Section("The evidence: samples", evidence),
+        Section("The evidence: measures of the samples", [table for table in measures if table]),
         Section("The evidence: every seed over time", curves),
         Section("The evidence: every seed that failed", _failures(runs, all_found, colours)),
         Section("What the words mean", [Text(_definitions(all_found[0]))]),
