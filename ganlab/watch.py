@@ -63,10 +63,12 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
 
 
 def cells_in_place_of_modes(data: Any, n: int, device: str = "cpu") -> Any:
-    """Return cells of the data for n evaluation samples; () where modes are known, or the samples are too few for two cells."""
+    """Return cells of the data for n evaluation samples; () where modes are known, or samples on either side are too few."""
     if probes.has_modes(data) or n < 2 * LEAST:
         return ()
-    return cells_of(data.sample(REFERENCE, rng.stream(0, "reference", device)).cpu(), n)
+    real = data.sample(REFERENCE, rng.stream(0, "reference", device)).cpu()
+    finite = real[torch.isfinite(real.flatten(1)).all(1)]
+    return cells_of(finite, n) if 2 * len(finite) > len(real) else ()
 
 
 def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:

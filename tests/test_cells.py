@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,6 +112,18 @@ def test_known_modes_and_few_samples_have_no_cells() -> None:
     assert cells_in_place_of_modes(data.get("ring8"), 2500) == ()
     assert cells_in_place_of_modes(data.get("digits"), 2 * LEAST - 1) == ()
     assert len(cells_in_place_of_modes(data.get("digits"), 2500).share) > 10
+
+
+def test_real_samples_that_are_not_finite_are_left_out() -> None:
+    def sample(n: int, g: torch.Generator, share: float) -> Tensor:
+        x = normal(n, g)
+        return torch.where(torch.rand(n, 1, generator=g) < share, torch.nan, x)
+
+    for share, k in ((0.2, 10), (0.9, 0)):
+        broken = SimpleNamespace(sample=partial(sample, share=share), shape=(1,))
+        found = cells_in_place_of_modes(broken, 2500)
+        assert len(found.centres if k else found) >= k
+        assert not k or torch.isfinite(found.centres).all()
 
 
 # --- the verdict ---------------------------------------------------------------------------------------------------------
