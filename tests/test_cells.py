@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
@@ -16,6 +17,8 @@ from ganlab import data, rng
 from ganlab.diagnoses import diagnose
 from ganlab.metrics import Cells, cells_of, count_in_cells, effective_number
 from ganlab.metrics.cells import CELLS, LEAST, units
+from ganlab.pages.gans import gan_page
+from ganlab.pages.page import render
 from ganlab.watch import REFERENCE, cells_in_place_of_modes
 from tests.planted import run_of
 
@@ -271,3 +274,14 @@ def test_cells_are_the_same_for_every_seed_and_alone() -> None:
     names = ["cell_count", "cell_due", "near_share", "diversity"]
     a = both[(both["seed"] == 4) & both["name"].isin(names)]["value"].to_numpy()
     np.testing.assert_allclose(a, one[one["name"].isin(names)]["value"].to_numpy(), rtol=1e-4)
+
+
+def test_the_page_of_runs_on_ones_own_data_counts_their_cells() -> None:
+    points = torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
+    small = {"seeds": 3, "steps": 2, "every": 1, "hidden": (8,), "batch": 16, "evaluation": 200}
+    page = gan_page([ganlab.run(variant, points, **small) for variant in ("nsgan", "hinge")])
+    text = render([page], "")
+    assert "of 6 training runs collapsed" in page.answer
+    assert re.search(r"\d of \d cells, \d+% near the data", text)
+    assert "How many cells of the data are covered" in text
+    assert "not applicable" not in page.answer
