@@ -201,3 +201,35 @@ def worlds() -> list[World]:
           lambda p, r: {"spread": 1.2, "shares": 1 + 0.3 * r.random(25)}, data="grid25"),
     ]  # fmt: skip
     return [*collapsed, *vanishing, *moving, *diverging, *copying, *healthy]
+
+
+def worlds_of_unknown_modes() -> list[World]:
+    """Return those whose truth about mode collapse can be told where only samples are known.
+
+    They are those above that fail by it or by nothing, and as many kinds on data that do not fall apart into clumps: a ring of
+    modes that run into each other, and one cloud in ten dimensions.
+    """
+    wide, cloud = "ring:std=0.4", "normal_vectors:dimensions=10"
+    w: Callable[..., World] = World
+    together = [
+        w("wide ring: 3 of 8 lost", "dropped modes", kept(8, 5), [COLLAPSE], 0.0, data=wide),
+        w("wide ring: one of 8 left since a half", "modes lost on the way", from_onset(0.48, kept(8, 1)), [COLLAPSE], 0.48,
+          "hinge", wide),
+        w("wide ring: half lost at a third", "modes lost on the way", from_onset(0.32, kept(8, 4)), [COLLAPSE], 0.32,
+          data=wide),
+        w("wide ring: one mode has half of all", "tilted weights", always(shares=[7, 1, 1, 1, 1, 1, 1, 1]), [COLLAPSE], 0.0,
+          data=wide),
+        w("wide ring: a tenth of the spread", "shrunken modes", always(spread=0.1), [COLLAPSE], 0.0, "relativistic", wide),
+        w("cloud: a tenth of the spread since a half", "shrunken modes", since(0.48, spread=0.1), [COLLAPSE], 0.48, data=cloud),
+        w("wide ring: all drawn to the centre", "shrunken whole", since(0.4, size=0.1), [COLLAPSE], 0.4, data=wide),
+        w("wide ring: sound", "sound", always(), data=wide),
+        w("cloud: sound, hinge", "sound", always(), objective="hinge", data=cloud),
+        w("wide ring: learns in half of the run", "learning", learning(0.5), data=wide),
+        w("cloud: three times too wide", "standing in a wrong place", always(spread=3.0), data=cloud),
+        w("wide ring: collapsed once, recovered", "recovered",
+          lambda p, r: {"shares": [1, 1, 0, 0, 0, 0, 0, 0]} if p < 0.4 else {}, data=wide),
+        w("wide ring: one mode at half its weight", "mild tilt", always(shares=[1, 2, 2, 2, 2, 2, 2, 2]), data=wide),
+        w("cloud: a fifth too tight", "mild tilt", always(spread=0.8), data=cloud),
+    ]  # fmt: skip
+    known = [w for w in worlds() if COLLAPSE not in w.unknown and (COLLAPSE in w.failures or not w.failures)]
+    return [*known, *together]

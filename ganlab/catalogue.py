@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "data": ("ganlab.data:DATA",),
     "nets": ("ganlab.nets:NETS",),
     "probes": ("ganlab.probes:PROBES",),
+    "measures": ("ganlab.measures:MEASURES",),
     "rules": ("ganlab.metrics:RULES",),
     "diagnoses": ("ganlab.diagnoses:DIAGNOSES",),
     "remedies": ("ganlab.remedies:REMEDIES",),

@@ -167,8 +167,8 @@ def _gan(experiment: Experiment) -> Need:
     batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
     evaluated = torch.zeros(n_evaluation, dtype=torch.long)
     real = seen.real[evaluated[: probes.SLICED]]
-    held = real if probes.has_held_out(data) else ()
-    looks = watch.Looks(seen, seen.latent[evaluated], real, probes.profile(real), held)
+    held, cells = real if probes.has_held_out(data) else (), watch.cells_in_place_of_modes(data, s["evaluation"])
+    looks = watch.Looks(seen, seen.latent[evaluated], real, held, cells)
 
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
     look = _peak(lambda: watch.look_at_players(game, data, state, looks, numbers)) * batches

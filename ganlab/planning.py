@@ -25,6 +25,7 @@ from ganlab.game import Batch, Game
 from ganlab.layers import Bidirectional, OneAgainstGenerators, Projection, Several
 from ganlab.nets import ACTIVATIONS, NETS
 from ganlab.parts import PARTS, Parts, check
+from ganlab.probes import DUE, has_modes
 from ganlab.registry import InputError, unknown
 from ganlab.regularizers import CATEGORIES_OF_FAKES
 from ganlab.variants import NEUTRAL, NUMBERS, PLACEMENT, ROLES, SHORT, STRUCTURE, USUAL_NET, recipe
@@ -58,7 +59,8 @@ def plan(
     usual_data, usual_steps = chosen.pop("data", "ring8"), chosen.pop("steps", 3000)
     _check_known("setting", settings, {*STRUCTURE, *NEUTRAL, *NUMBERS, *PARTS, *SHORT, *ROLES})
     found = distribution(usual_data if data is None else data)
-    structure = {name: settings.get(name, chosen.get(name, default)) for name, default in {**STRUCTURE, **NEUTRAL}.items()}
+    usual = {**STRUCTURE, **NEUTRAL, "evaluation": _evaluation(found)}
+    structure = {name: settings.get(name, chosen.get(name, default)) for name, default in usual.items()}
     structure |= {role: _net(role, chosen.get(role, {}), settings) for role in ROLES}
     structure["penalties"] = [name for name in PARTS if name in own_penalties or name in settings]
     if structure["labelled"] and structure["categories"] == 0:
@@ -81,7 +83,7 @@ def plan_game(
     structure = {
         **{name: getattr(game, name) for name in (*STRUCTURE, *NEUTRAL) if hasattr(game, name)},
         **{name: settings.get(name, usual) for name, usual in PLACEMENT.items()},
-        "batch": settings.get("batch", STRUCTURE["batch"]), "evaluation": settings.get("evaluation", STRUCTURE["evaluation"]),
+        "batch": settings.get("batch", STRUCTURE["batch"]), "evaluation": settings.get("evaluation", _evaluation(found)),
         "penalties": list(game.penalties),
         **{net.role: str(net) for net in game.nets},
         **{f"{net.role}_weights": hashlib.sha256(net.initial(0).numpy().tobytes()).hexdigest()[:16] for net in game.nets},
@@ -106,6 +108,12 @@ def build(experiment: Experiment, data: Any = None) -> tuple[Game, Any]:
         average=average, **parts,
     )  # fmt: skip
     return game, found
+
+
+def _evaluation(data: Any) -> int:
+    """Return how many samples a look takes unless told: the usual number, or as many as give each known mode its `DUE`."""
+    lightest = float(data.weights.min()) if has_modes(data) else 1.0
+    return max(STRUCTURE["evaluation"], math.ceil(DUE / lightest - 1e-6))
 
 
 def _generator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:

@@ -124,9 +124,20 @@ class World:
     """Codes about which the truth is open: two people might label it differently."""
 
 
-def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, every: int = 100, evaluation: int = 2500) -> Run:
-    """Return the run of a world, watched as any other."""
+class ModesHidden:
+    """A distribution of which only samples are known."""
+
+    def __init__(self, known: Any) -> None:
+        self.name, self.shape, self.sample = known.name, known.shape, known.sample
+
+
+def run_of(
+    world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, every: int = 100, evaluation: int = 2500,
+    modes_known: bool = True,
+) -> Run:  # fmt: skip
+    """Return the run of a world, watched as any other; with `modes_known=False` as if the data were somebody's points."""
     mixture = distributions.get(world.data)
+    data: Any = mixture if modes_known else ModesHidden(mixture)
     d = mixture.shape[0]
     game = Game(partial(PlantedGenerator, mixture), partial(PlantedDiscriminator, mixture), world.objective, latent=LATENT + d)
     experiment = Experiment(
@@ -135,9 +146,9 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
     )  # fmt: skip
     members = experiment.members()
     start = [initial(game, member.seed) for member in members]
-    seen = watch.evaluation(game, mixture, members, 256, evaluation)
+    seen = watch.evaluation(game, data, members, 256, evaluation)
     at_players, at_samples = (
-        MAPS[way](partial(look, game, mixture))
+        MAPS[way](partial(look, game, data))
         for way, look in (("vmap", watch.look_at_players), ("loop", watch.look_at_samples))
     )
     readings: list[tuple[int, Any]] = []
@@ -151,8 +162,8 @@ def run_of(world: World, seeds: Sequence[int] = range(4), *, looks: int = 26, ev
     if world.fault is not None:
         faults = {m.place: (round(world.fault * experiment.steps), "generator loss") for m in members}
     table = watch.tidy(experiment, members, readings)
-    if has_held_out(mixture):
-        copying = [(experiment.steps, watch.copying(mixture, fake, members))]
+    if has_held_out(data):
+        copying = [(experiment.steps, watch.copying(data, fake, members))]
         table = pd.concat([table, watch.tidy(experiment, members, copying)], ignore_index=True)
     return Run(experiment, table, outcome(experiment, faults), {}, {"sources": {}})
 
@@ -174,4 +185,4 @@ def _placed(game: Game, state: State, world: World, member: Member, progress: fl
     return State(*players)
 
 
-__all__ = ["SOUND", "PlantedDiscriminator", "PlantedGenerator", "Script", "World", "run_of"]
+__all__ = ["SOUND", "ModesHidden", "PlantedDiscriminator", "PlantedGenerator", "Script", "World", "run_of"]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad, grad_and_value, vjp
@@ -18,7 +19,7 @@ from torch.nn.functional import normalize
 
 from ganlab.data.mixtures import Mixture
 from ganlab.game import Batch, Game, Shown, State, pack
-from ganlab.metrics import RULES, coverage_alone, nearest_modes, summary
+from ganlab.metrics import RULES, count_in_cells, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
 from ganlab.registry import Registry
@@ -62,12 +63,12 @@ class View:
     data: Any
     real: Any = ()
     """Real samples to measure against, `[n, *shape]`; the same at every look."""
-    real_profile: Any = ()
-    """Their `profile`."""
     held_out: Any = ()
     """Data that training does not see, as many as `real`; () where every real sample is a fresh one."""
     before: Any = ()
     """The `profile` of the generated samples of the look before, from the same latents; () at the first."""
+    cells: Any = ()
+    """`Cells` of real data, where no modes are known and the evaluation samples are enough to be counted in them; else ()."""
 
     @cached_property
     def fake(self) -> Tensor:
@@ -256,7 +257,7 @@ def movement(view: View) -> Reading:
     d = fake.shape[1]
     scale = _scale(real)
     unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
-    distance = (view.profile - view.real_profile).abs().mean()
+    distance = (view.profile - profile(real)).abs().mean()
     moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(scale)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
     return _one(distance=distance / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
@@ -274,7 +275,7 @@ def profile(samples: Tensor) -> Tensor:
 @cache
 def _directions(d: int) -> Tensor:
     """Return `DIRECTIONS` random unit vectors, `[direction, d]`, the same in every process."""
-    return normalize(torch.randn(DIRECTIONS, d, generator=torch.Generator().manual_seed(0)), dim=1)
+    return normalize(torch.from_numpy(np.random.default_rng(0).standard_normal((DIRECTIONS, d))), dim=1)  # torch's not in vmap
 
 
 @PROBES.register(source="see `ganlab list rules`", reads="samples", needs="modes")
@@ -310,10 +311,29 @@ def modes(view: View) -> Reading:
     return {key: torch.where(finite, value, torch.nan) for key, value in reading.items()}
 
 
+@PROBES.register(source="see `ganlab.metrics.cells`", reads="samples", needs="no modes")
+def cells(view: View) -> Reading:
+    """Samples near the data in each of its cells, and what it is due; spread and diversity over those of real samples."""
+    if not view.cells:
+        return {}
+    found = count_in_cells(view.fake, view.cells)
+    places = tuple(str(k) for k in range(len(view.cells.share)))
+    reading = {
+        ("cell_count", places): found.counts,
+        ("cell_due", places): found.due,
+        **_one(
+            cells_covered=found.covered.to(view.fake), near_share=found.near, spread_within_cells=found.spread,
+            spread_overall=found.overall, diversity=found.diversity,
+        ),
+    }  # fmt: skip
+    finite = torch.isfinite(view.fake).all()
+    return {key: torch.where(finite, value, torch.nan) for key, value in reading.items()}
+
+
 def applicable(data: Any, reads: str) -> list[Callable[[View], Reading]]:
     """Return the probes that this data distribution allows, of those that read the "players" or the evaluation "samples"."""
     chosen = [entry for entry in PROBES.entries() if entry.facts["reads"] == reads]
-    known = {None: True, "modes": has_modes(data), "held_out": has_held_out(data)}
+    known = {None: True, "modes": has_modes(data), "no modes": not has_modes(data), "held_out": has_held_out(data)}
     return [entry.thing for entry in chosen if known[entry.facts.get("needs")]]
 
 

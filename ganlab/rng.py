@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-PURPOSES = ("generator", "discriminator", "classifier", "data", "latent", "category", "penalty", "jitter", "evaluation")
+PURPOSES = ("generator", "discriminator", "classifier", "data", "latent", "category", "penalty", "jitter", "evaluation",
+            "reference")  # fmt: skip
 """What a stream is for; the first three initialise nets."""
 
 

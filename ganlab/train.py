@@ -33,7 +33,7 @@ from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.surface import surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
-from ganlab.watch import Looks, copying, evaluation, look_at_players, look_at_samples, tidy
+from ganlab.watch import at_end, evaluation, look_at_players, look_at_samples, tidy
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
@@ -161,7 +161,7 @@ def train(
         name: torch.tensor([m.numbers[name] for m in members], dtype=dtype, device=device) for name in members[0].numbers
     }
     streams = [{purpose: rng.stream(m.seed, purpose, device) for purpose in rng.PURPOSES} for m in members]
-    looks: Looks = tree_map(place, evaluation(game, data, members, batch_size, n_evaluation, device))
+    looks: Any = tree_map(place, evaluation(game, data, members, batch_size, n_evaluation, device)) if watch else ()
 
     # map one member's step and probes over all of them
     n_updates = experiment.steps * (game.n_critic + 1 + game.unroll) * len(experiment.members())
@@ -217,9 +217,9 @@ def train(
     record(experiment.steps)
 
     table = tidy(experiment, members, readings)
-    if watch and probes.has_held_out(data):
-        at_end = [(experiment.steps, copying(data, fake, members))]
-        table = trace.check(pd.concat([table, tidy(experiment, members, at_end)], ignore_index=True))
+    if watch:
+        once = tidy(experiment, members, [(experiment.steps, at_end(data, looks, fake, members, device))])
+        table = trace.check(pd.concat([table, once], ignore_index=True))
 
     arrays: dict[str, Any] = {}
     if watch:

@@ -23,7 +23,8 @@ STRUCTURE: Mapping[str, Any] = {
     "latent": 16,
     "evaluation": 2500,
 }
-"""What is the same for all members of a run. `evaluation`: samples per look of the probes, as in VEEGAN and PacGAN."""
+"""What is the same for all members of a run. `evaluation`: samples per look of the probes, as in VEEGAN and PacGAN; more where
+data have so many modes that each would be due too few."""
 
 PLACEMENT: Mapping[str, Any] = {"device": "cpu", "dtype": "float32", "engine": "vmap", "precision": "full"}
 """How a run is computed: where, in which numbers, members mapped ("vmap") or one by one ("loop"), and whether matrix products

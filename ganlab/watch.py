@@ -17,12 +17,17 @@ from ganlab.draws import pairs
 from ganlab.engine import stack
 from ganlab.experiment import Experiment, Member
 from ganlab.game import Batch, Game, State
-from ganlab.metrics import copied_share, nearest_neighbour_test
+from ganlab.measures import measure_all
+from ganlab.metrics import cells_of, copied_share, nearest_neighbour_test
+from ganlab.metrics.cells import LEAST
 from ganlab.optim import Numbers
 from ganlab.probes import WHOLE
 
 COMPARED = 1000
 """Samples, generated and held out, whose distances to all training data are taken at the end."""
+
+REFERENCE = 5000
+"""Real samples from which cells are made where no modes are known, the same for all seeds; half of them measure the shares."""
 
 
 class Looks(NamedTuple):
@@ -34,15 +39,15 @@ class Looks(NamedTuple):
     """Latents of the evaluation samples."""
     real: Tensor
     """Real samples to measure them against."""
-    real_profile: Tensor
-    """Their projections, see `ganlab.probes.profile`. Its directions are drawn here, since nothing can be while members are
-    mapped."""
     held_out: Any = ()
     """As many that training does not see; () where every real sample is a fresh one."""
+    cells: Any = ()
+    """Cells of the data, see `ganlab.metrics.cells`; () where modes are known."""
 
 
 def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
     """Return what the probes look at, leaves `[member, ...]`."""
+    cells = cells_in_place_of_modes(data, n, device)
 
     def draw(member: Member) -> Looks:
         generator = rng.stream(member.seed, "evaluation", device)
@@ -51,10 +56,19 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
         real, first = real[: min(n, probes.SLICED)], real[:batch]
         held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
-        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, probes.profile(real), held)
+        return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held, cells)
 
     stacked: Looks = stack([draw(member) for member in members])
     return stacked
+
+
+def cells_in_place_of_modes(data: Any, n: int, device: str = "cpu") -> Any:
+    """Return cells of the data for n evaluation samples; () where modes are known, or samples on either side are too few."""
+    if probes.has_modes(data) or n < 2 * LEAST:
+        return ()
+    real = data.sample(REFERENCE, rng.stream(0, "reference", device)).cpu()
+    finite = real[torch.isfinite(real.flatten(1)).all(1)]
+    return cells_of(finite, n) if 2 * len(finite) > len(real) else ()
 
 
 def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
@@ -71,8 +85,14 @@ def look_at_samples(
 
 
 def _view(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()) -> probes.View:
-    batch, latent, real, real_profile, held_out = looks
-    return probes.View(game, state, batch, latent, numbers, data, real, real_profile, held_out, before)
+    batch, latent, real, held_out, cells = looks
+    return probes.View(game, state, batch, latent, numbers, data, real, held_out, before, cells)
+
+
+def at_end(data: Any, looks: Looks, fake: Tensor, members: Sequence[Member], device: str = "cpu") -> dict[Any, Tensor]:
+    """Return what is read once, off the last samples `[member, n, *shape]`: measures, and whether training data are copied."""
+    readings = measure_all(data, looks.real, fake, device)
+    return readings | (copying(data, fake, members) if probes.has_held_out(data) else {})
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:

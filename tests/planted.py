@@ -12,6 +12,7 @@ from torch import Tensor
 from ganlab import data, probes, rng, trace
 from ganlab.data.mixtures import Mixture
 from ganlab.experiment import Experiment, Run, outcome
+from ganlab.metrics import Cells
 
 Sampler = Callable[[int, int, torch.Generator], Tensor]
 """From a number of samples, the step and a generator to samples `[n, d]`."""
@@ -20,9 +21,10 @@ STEPS = tuple(range(0, 1001, 100))
 
 
 def run_of(
-    sampler: Sampler, n_seeds: int = 8, ring: Mixture | None = None, n: int = 2500, steps: tuple[int, ...] = STEPS
-) -> Run:
-    """Return the run of a generator that would sample like this at each step."""
+    sampler: Sampler, n_seeds: int = 8, ring: Mixture | None = None, n: int = 2500, steps: tuple[int, ...] = STEPS,
+    cells: Cells | None = None,
+) -> Run:  # fmt: skip
+    """Return the run of a generator that would sample like this at each step; with cells, of data whose modes are not known."""
     ring = ring or data.get("ring8")
     experiment = Experiment("gan", "planted", ring.name, tuple(range(n_seeds)), steps[-1], steps[1] - steps[0])
     values: dict[tuple[str, tuple[str, ...]], list[list[np.ndarray]]] = {}
@@ -30,8 +32,8 @@ def run_of(
         row: dict[tuple[str, tuple[str, ...]], list[np.ndarray]] = {}
         for seed in range(n_seeds):
             fake = sampler(n, step, rng.stream(1000 * seed + step, "evaluation"))
-            view = SimpleNamespace(fake=fake, data=ring)
-            for key, value in probes.modes(view).items():
+            view = SimpleNamespace(fake=fake, data=ring, cells=cells)
+            for key, value in (probes.cells if cells else probes.modes)(view).items():
                 row.setdefault(key, []).append(value.double().numpy())
         for key, members in row.items():
             values.setdefault(key, []).append(members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.calibration import worlds
+from benchmarks.calibration import worlds, worlds_of_unknown_modes
 from ganlab import data, probes, trace
 from ganlab.calibration import COLUMNS, balanced, halves, judgements, scores
 from ganlab.diagnoses import DIAGNOSES, diagnose
@@ -33,9 +34,9 @@ SOME = (
 """A failure of every kind and healthy twins; all worlds are in a slow test."""
 
 
-def assert_right(world: World, run: Run) -> None:
+def assert_right(world: World, run: Run, codes: Collection[str] = DIAGNOSES) -> None:
     for found in diagnose(run):
-        if found.code in world.unknown or found.verdict == "not applicable":
+        if found.code not in codes or found.code in world.unknown or found.verdict == "not applicable":
             continue
         flagged = list(found.members["verdict"] == "present")
         assert flagged == [found.code in world.failures] * len(flagged), (world.name, found.code, found.members["evidence"][0])
@@ -58,6 +59,32 @@ def test_the_error_rates_on_all_worlds_meet_the_targets() -> None:
     for score in scores(frame[frame["half"] == "scored"]):
         for rate in (score.sensitivity, score.specificity, score.near):
             assert rate is None or rate.estimate >= 0.95, score
+
+
+HIDDEN = {world.name: world for world in worlds_of_unknown_modes()}
+
+
+@pytest.mark.parametrize(
+    "name", ["ring8: half lost at a third", "wide ring: 3 of 8 lost", "cloud: a tenth of the spread since a half",
+             "ring8: bad samples that stay, over all modes", "cloud: three times too wide", "wide ring: sound"],
+)  # fmt: skip
+def test_mode_collapse_is_found_and_nothing_else_where_only_samples_are_known(name: str) -> None:
+    assert_right(HIDDEN[name], run_of(HIDDEN[name], range(1), evaluation=1000, modes_known=False), ["mode_collapse"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("evaluation", [1000, 2500])
+def test_the_error_rates_of_mode_collapse_without_known_modes_meet_the_targets(evaluation: int) -> None:
+    runs = [run_of(world, range(2, 3), evaluation=evaluation, modes_known=False) for world in HIDDEN.values()]
+    frame = judgements(list(HIDDEN.values()), runs, strictness=(1.0,))
+    frame = frame[frame["code"] == "mode_collapse"]
+    frame = frame.assign(half=frame["family"].map(halves(WORLDS.values())))
+    assert frame["world"].nunique() >= 50
+    for _, half in frame.groupby("half"):
+        (score,) = scores(half)
+        for rate in (score.sensitivity, score.specificity, score.near):
+            assert rate is not None
+            assert rate.estimate >= 0.95, score
 
 
 def test_every_failure_has_causes_in_both_halves() -> None:
@@ -179,9 +206,12 @@ def test_scores_count_misses_false_alarms_and_delays() -> None:
 def test_the_page_says_what_was_found_and_what_not() -> None:
     chosen = [WORLDS[name] for name in SOME if "points" not in name]
     runs = [run_of(world, range(1), evaluation=500) for world in chosen]
-    page = calibration_page(judgements(chosen, runs))
+    hidden = run_of(HIDDEN["cloud: sound, hinge"], range(1), looks=3, evaluation=500, modes_known=False)
+    unknown = judgements([HIDDEN["cloud: sound, hinge"]], [hidden])
+    page = calibration_page(judgements(chosen, runs), unknown[unknown["code"] == "mode_collapse"])
     assert "kinds of planted runs" in page.answer
     text = render([page], "")
+    assert "Mode collapse, modes unknown" in text
     assert "Sound runs left alone" in text or "sound runs left alone" in text
     assert all(world.name in text for world in chosen)
 

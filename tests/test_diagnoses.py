@@ -13,6 +13,7 @@ import torch
 from ganlab import data, stats
 from ganlab.diagnoses import DIAGNOSES, compare, diagnose
 from ganlab.experiment import Experiment, Run, outcome
+from ganlab.planning import plan
 from ganlab.registry import InputError
 from tests.planted import STEPS, blob, of_modes, perfect, run_of, until
 
@@ -64,6 +65,32 @@ def test_false_alarms_on_perfect_samplers_stay_under_one_percent(name: str, n: i
     assert found.n == 1000
     assert found.failures <= 10
     assert found.verdict == "absent"
+
+
+PROTOCOLS = {"mixture1200": 400, "ring8_unequal": 1000, "grid100": 2500, "cube1000": 20_000}
+"""Samples that give each mode its due."""
+
+
+@pytest.mark.parametrize(("name", "n"), PROTOCOLS.items())
+def test_the_protocols_by_name_leave_a_perfect_sampler_alone_and_find_a_lost_mode(name: str, n: int) -> None:
+    """In the others a tenth of the modes is lost; of the fewest modes the lightest one."""
+    made = data.get(name)
+    k = len(made.modes)
+    kept = list(range(k))[: -max(1, k // 10)]
+    weights = made.weights.tolist()
+    perfect = of_modes(made, list(range(k)), weights=weights)
+    collapsed = of_modes(made, kept, weights=weights[: len(kept)])
+    for sampler, failures in ((perfect, 0), (collapsed, 1)):
+        found = diagnose(run_of(sampler, 1, ring=made, n=n, steps=(0, 100)))["mode_collapse"]
+        assert (found.failures, found.n) == (failures, 1), found.members["evidence"][0]
+        if failures:
+            assert f"{k - len(kept)} of {k} modes lost" in found.members["evidence"][0]
+
+
+def test_a_run_takes_as_many_samples_as_its_modes_need_unless_told() -> None:
+    wanted = {"ring8": 2500, "ring8_unequal": 2500, "grid100": 2500, "cube1000": 20_000, "digits": 2500}
+    assert {name: plan("nsgan", name).settings["evaluation"] for name in wanted} == wanted
+    assert plan("nsgan", "cube1000", evaluation=100).settings["evaluation"] == 100
 
 
 def test_the_grid_and_unequal_weights_are_judged_by_their_own_weights() -> None:
@@ -127,12 +154,12 @@ def test_the_end_of_a_run_is_its_end_with_few_looks_too(looks: tuple[int, ...], 
     assert early["mode_collapse"].failures == 0
 
 
-def test_without_modes_it_does_not_apply() -> None:
+def test_where_neither_modes_nor_cells_were_counted_it_does_not_apply() -> None:
     run = run_of(perfect, n_seeds=2)
     bare = replace(run, trace=run.trace[run.trace["name"] == "js"].reset_index(drop=True))
     found = diagnose(bare)["mode_collapse"]
     assert found.verdict == "not applicable"
-    assert "no known modes" in found.evidence
+    assert "no modes are known" in found.evidence
 
 
 def test_a_diverged_seed_counts_as_failed() -> None:

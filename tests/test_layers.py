@@ -18,8 +18,8 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "overview", "page", "phase_map", "published", "repair", "shared",
-    "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "gans", "measures", "overview", "page", "phase_map", "published", "repair",
+    "shared", "throughput", "vanishing_gradients",
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
@@ -30,7 +30,7 @@ LAYERS = [
     {"data", "data.images", "data.mixtures", "data.toys"},
     {"metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
-    {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
+    {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
     {"metrics", "nets", "objectives", "optim", "penalties"},
@@ -40,7 +40,7 @@ LAYERS = [
     {"game"},
     {"recipes", "variants"},
     {"probes", "planning"},
-    {"draws", "surface"},
+    {"draws", "measures", "surface"},
     {"watch"},
     {"train"},
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},

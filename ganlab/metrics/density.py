@@ -105,6 +105,8 @@ class CellDivergence(NamedTuple):
     """Share of perfect samplers with as large a chi-square statistic, simulated: exact at every size."""
     floor: float
     """`kl` of a perfect sampler, to first order: (cells - 1) / 2 n."""
+    high: float
+    """What 95 % of perfect samplers stay below, simulated."""
     cells: int
     n: int
 
@@ -138,7 +140,8 @@ def cell_divergence(
     (n,), k = sizes(samples), len(distribution.modes)
     mass = np.repeat(distribution.weights.numpy(), shells) / shells
     seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
-    null = _chi_square(np.random.default_rng(seed).multinomial(n, mass, size=simulations), n * mass)
+    perfect = np.random.default_rng(seed).multinomial(n, mass, size=simulations)
+    null, high = _chi_square(perfect, n * mass), float(np.quantile(scipy_stats.entropy(perfect, mass[None], axis=1), 0.95))
     edges = scipy_stats.chi2.ppf(np.arange(1, shells) / shells, distribution.shape[0])
 
     def measure(x: Array) -> tuple[float, float]:
@@ -149,7 +152,7 @@ def cell_divergence(
         return float(scipy_stats.entropy(counts, mass)), (1 + as_far) / (1 + simulations)
 
     found = over_members(measure, ("kl", "p_value"), samples)
-    return CellDivergence(**found, floor=(k * shells - 1) / (2 * n), cells=k * shells, n=n)
+    return CellDivergence(**found, floor=(k * shells - 1) / (2 * n), high=high, cells=k * shells, n=n)
 
 
 def _cells(x: Tensor, distribution: Mixture, u: Tensor, edges: Array) -> Any:

@@ -89,6 +89,9 @@ class Birthday(NamedTuple):
     """Chance of so many among the fake ones if both have one law, by permutation: small for a small support."""
     support: Any
     """Equally likely outcomes that would give so many pairs, n (n - 1) / (2 pairs); infinite without any."""
+    support_low: Any
+    support_high: Any
+    """Where 95 % of permutations lie: what would be found if both had one law."""
     within: Any
     n_real: int
     n_fake: int
@@ -119,7 +122,7 @@ def birthday_test(
     fakes = torch.tensor([False] * n + [True] * m)
     order = [torch.randperm(n + m, generator=generator, device=generator.device).cpu() for _ in range(permutations)]
     dealt = torch.stack([fakes, *(fakes[o] for o in order)]).numpy()
-    names = ("pairs", "real_pairs", "p_value", "support", "within")
+    names = ("pairs", "real_pairs", "p_value", "support", "support_low", "support_high", "within")
     return Birthday(
         **over_members(_birthday, names, real, fake, dealt=dealt, within=within), n_real=n, n_fake=m, permutations=permutations
     )
@@ -133,8 +136,9 @@ def _birthday(real: Array, fake: Array, dealt: Any, within: float | None) -> tup
     true, *null = [int(np.count_nonzero(labels[near[:, 0]] & labels[near[:, 1]])) for labels in dealt]
     among_real = int(np.count_nonzero(~dealt[0][near[:, 0]] & ~dealt[0][near[:, 1]]))
     p_value = (1 + np.count_nonzero(np.array(null) >= true)) / (1 + len(null))
-    m = len(fake)
-    return true, among_real, p_value, m * (m - 1) / 2 / true if true else math.inf, within
+    all_pairs = len(fake) * (len(fake) - 1) / 2
+    most, fewest = np.quantile(null, [0.975, 0.025]) if null else (math.nan, math.nan)
+    return true, among_real, p_value, *(all_pairs / n if n else math.inf for n in (true, most, fewest)), within
 
 
 def chance_of_no_repeat(n: int, support: int) -> float:

@@ -18,18 +18,24 @@ from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 TARGET = 0.95
 
 
-def calibration_page(frame: pd.DataFrame, name: str = "calibration") -> Page:
-    """Return the page about a frame of judgements, see `ganlab.calibration.judgements`."""
+def calibration_page(frame: pd.DataFrame, unknown: pd.DataFrame | None = None, name: str = "calibration") -> Page:
+    """Return the page about a frame of judgements, see `ganlab.calibration.judgements`.
+
+    `unknown` has the judgements of mode collapse where modes are hidden.
+    """
     as_they_are = frame[frame["strictness"] == 1.0]
     tried, scored = (scores(as_they_are[as_they_are["half"] == half]) for half in ("tried", "scored"))
+    without_modes = [] if unknown is None else _without_modes(unknown)
     sections = [
         Section("The verdict", [_table(scored, "On the half of the families that no threshold was tried on")]),
+        Section("The verdict: mode collapse without known modes", without_modes),
         Section("The evidence: thresholds", [_figure(frame), Text(_tried(frame))]),
         Section("The evidence: the other half", [_table(tried, "On the half that thresholds were tried on")]),
         Section("The evidence: every world", [_worlds(as_they_are)]),
         Section("What the words mean", [Text(_definitions())]),
     ]
-    return Page(name, "How often are the diagnoses right?", _answer(scored, as_they_are), sections)
+    shown = [section for section in sections if section.blocks]
+    return Page(name, "How often are the diagnoses right?", _answer(scored, as_they_are), shown)
 
 
 def _title(code: str) -> str:
@@ -68,6 +74,25 @@ def _table(found: Sequence[Score], title: str) -> Table:
         "Seeds of planted worlds, with 95 % Wilson intervals; an inconclusive verdict on a failure counts as one that was not "
         "found. Delay: the onset that was told less the true one, as a part of the run, where the failure has one beginning.",
     )
+
+
+def _without_modes(frame: pd.DataFrame) -> list[Table]:
+    """Return how often mode collapse is judged rightly where only samples of the data are known."""
+    as_they_are = frame[frame["strictness"] == 1.0]
+    rows: list[list[Cell | str]] = []
+    for half in ("scored", "tried"):
+        for s in scores(as_they_are[as_they_are["half"] == half]):
+            delay = "" if np.isnan(s.delay) else f"{s.delay:+.0%}"
+            rows.append([half, _rate(s.sensitivity), _rate(s.specificity), _rate(s.near), delay, s.missed or "none"])
+    return [
+        Table(
+            "Mode collapse, modes unknown",
+            ["half", "failures found", "sound runs left alone", f"onset within {NEAR:.0%}", "median delay", "wrong on"],
+            rows,
+            f"{as_they_are['world'].nunique()} worlds whose modes are hidden: those above that fail by mode collapse or by "
+            "nothing, and others on data that do not fall apart into clumps. Judged by cells of real samples.",
+        )
+    ]
 
 
 def _figure(frame: pd.DataFrame) -> Figure:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from ganlab import plots, stats, trace
 from ganlab.diagnoses import RATE, Diagnoses, Diagnosis, compare, corrected, diagnose
 from ganlab.experiment import Run
+from ganlab.pages.measures import measured
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 from ganlab.pages.shared import distinct, environment, settings, sources
 
@@ -43,6 +44,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         evidence += [
             _images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
         ]
+    measures = [measured(group, data, colours) for data, group in by_data.items()]
     curves = []
     for data, group in by_data.items():
         collapsed = [(run, d) for run, d in judged if run.experiment.data == data]
@@ -53,6 +55,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         Section("The verdict", [_matrix(runs, found, colours), _every_failure(runs, all_found, colours)]),
         Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
         Section("The evidence: samples", evidence),
+        Section("The evidence: measures of the samples", [table for table in measures if table]),
         Section("The evidence: every seed over time", curves),
         Section("The evidence: every seed that failed", _failures(runs, all_found, colours)),
         Section("What the words mean", [Text(_definitions(all_found[0]))]),
@@ -80,7 +83,7 @@ def _answer(found: Sequence[Diagnosis]) -> str:
         f"{n['inconclusive']} {'are' if n['inconclusive'] != 1 else 'is'} inconclusive at this number of seeds"
         if n["inconclusive"]
         else "",
-        f"{n['not applicable']} {'have' if n['not applicable'] != 1 else 'has'} no known modes to count"
+        f"{n['not applicable']} could not be judged"
         if n["not applicable"]
         else "",
     ]
@@ -134,13 +137,15 @@ def _every_failure(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plo
 def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
     if d.n == 0:
         return Cell(d.verdict, tone="inconclusive", note=d.evidence)
-    covered = trace.last(run.trace, "modes_covered", "default")
-    quality = trace.last(run.trace, "high_quality_share", "default")
-    n_modes = trace.select(run.trace, "mode_count")["index"].nunique()
-    diverged = int((run.outcome["status"] == "diverged").sum())
+    quality = d.members["high_quality_share"]
     note = f"{d.rate:.0%} [{d.interval[0]:.0%}, {d.interval[1]:.0%}]\n"
-    note += f"{covered.median():g} of {n_modes} modes, {quality.median():.0%} high quality"
+    parts, name, index, good = ("modes", "modes_covered", "default", "high quality")
+    if "mode_count" not in set(run.trace["name"]):
+        parts, name, index, good = ("cells", "cells_covered", "", "near the data")
+    n_parts = trace.select(run.trace, f"{parts[:-1]}_count")["index"].nunique()
+    note += f"{trace.last(run.trace, name, index).median():g} of {n_parts} {parts}, {quality.median():.0%} {good}"
     poor = int((quality < POOR).sum())
+    diverged = int((run.outcome["status"] == "diverged").sum())
     if poor:
         note += f"\n{poor} of {len(quality)} with poor samples"
     if diverged:
@@ -152,7 +157,7 @@ def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[
     tables = []
     for data, group in by_data.items():
         base = next((run for run in group if run.experiment.subject == BASELINE), None)
-        if base is None or len(group) < 2 or not _has(group, "high_quality_share"):
+        if base is None or len(group) < 2 or not (_has(group, "high_quality_share") or _has(group, "near_share")):
             continue
         paired = [r for r in group if r is not base and len(set(r.experiment.seeds) & set(base.experiment.seeds)) > 1]
         if not paired:
@@ -305,6 +310,8 @@ def _images_figure(run: Run) -> Figure:
 _CURVES = (
     ("modes_covered", "default", "modes covered", "How many modes are covered?", False, None),
     ("high_quality_share", "default", "high-quality share", "How good are the samples?", False, CEILING),
+    ("cells_covered", "", "cells of the data covered", "How many cells of the data are covered?", False, None),
+    ("near_share", "", "share near the data", "How many samples are near the data?", False, None),
     ("separation", "", "P(real logit > fake logit)", "Does the discriminator tell real from fake?", False, 0.5),
     ("signal_reach", "", "reach of the signal at the median fake", "How much signal reaches the generator?", True, None),
     ("motion", "", "std moved since the look before", "Does the generator still move?", False, None),
@@ -370,6 +377,11 @@ def _definitions(found: Diagnoses) -> list[str]:
         f"Poor samples: fewer than {POOR:.0%} of high quality. Poor is not collapsed: a generator that spreads over all modes "
         "without meeting any is bad, or not trained long enough. What a mode has of its due is counted among high-quality "
         "samples, and by nearest sample where some mode is due fewer than 20 of those.",
+        "Cells, where no modes are known: the clumps that real samples fall apart into, else at most 20 cells of them. A "
+        "sample is near the data when it is as near to one of 512 real samples as 99 % of the real samples of its cell are, "
+        "or within a quarter of the way to the next cell. Covered: a cell with at least a tenth of the near samples that a "
+        "perfect sampler of the same size would have there. Diversity: effective number of different samples, where those "
+        "within the size of a cell are alike (Vendi score of order 2), over that of as many real ones.",
         "Best, median, worst: by the Kullback-Leibler divergence over modes plus one bin for samples on no mode.",
         f"What might help: {d.advice}",
     ]
