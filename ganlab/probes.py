@@ -6,11 +6,13 @@ where a run without ends; and the same probe serves mapped parameters and anybod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad, grad_and_value, vjp
@@ -40,6 +42,12 @@ by a hundredth of what tells real from fake."""
 SLICED, DIRECTIONS = 512, 16
 """Samples and directions of sliced distances: a few tenths of a millisecond, and a tenth of the data's std is seen."""
 
+AXES = 8
+"""Directions that a player's parameters are projected on: a distance is known to about a quarter, a circle is seen whole."""
+
+AGES = 4
+"""Looks whose fakes are kept, to ask whether the discriminator still knows them."""
+
 WHOLE = ("",)
 """Label of a quantity that has one part."""
 
@@ -66,6 +74,8 @@ class View:
     """Data that training does not see, as many as `real`; () where every real sample is a fresh one."""
     before: Any = ()
     """The `profile` of the generated samples of the look before, from the same latents; () at the first."""
+    past: Any = ()
+    """Generated samples of the looks before, `[batch, *shape]`, the latest first; () at the first."""
 
     @cached_property
     def fake(self) -> Tensor:
@@ -89,6 +99,12 @@ class View:
     def sample(self) -> Tensor:
         """Generated samples from the batch's latents, `[batch, *shape]`."""
         return self.generation[0]
+
+    @cached_property
+    def remembered(self) -> Tensor:
+        """Generated samples of the last `AGES` looks, equally many of each, `[batch, *shape]`: the next look's `past`."""
+        n = len(self.sample)
+        return torch.cat([self.sample[: n // AGES], self.past])[:n] if len(self.past) else self.sample
 
     @cached_property
     def shown(self) -> Shown:
@@ -225,11 +241,40 @@ def overfitting(view: View) -> Reading:
     return _one(held_out_separation=_exceeds(train, held))
 
 
+@PROBES.register(source="Mann and Whitney 1947, of logits of real samples and of fakes of earlier looks", reads="players")
+def memory(view: View) -> Reading:
+    """Chance that today's logit of a real sample exceeds that of a fake of the looks before; at the first, of its own.
+
+    A discriminator that told such fakes from real when they were made, and no longer does, has forgotten them. Not read where it
+    is shown something beside the sample, which belongs to the fakes of today.
+    """
+    if view.game.shown != "sample":
+        return {}
+    past = view.past if len(view.past) else view.sample
+    real, fake = (view.shown.logits(pack(x, view.game.packing)) for x in (view.batch.real, past))
+    return _one(past_separation=_exceeds(real, fake))
+
+
 @PROBES.register(source="Euclidean norm", reads="players")
 def norms(view: View) -> Reading:
     """Length of each player's parameters."""
     generator, discriminator = view.state
     return _one(generator_norm=generator.parameters.norm(), discriminator_norm=discriminator.parameters.norm())
+
+
+@PROBES.register(source="random projections: Johnson and Lindenstrauss 1984", reads="players")
+def positions(view: View) -> Reading:
+    """Where each player is: its parameters along a few fixed random directions, which keep distances on average."""
+    labels = tuple(str(k) for k in range(AXES))
+    players = {"generator": view.state.generator.parameters, "discriminator": view.state.discriminator.parameters}
+    return {(f"{role}_position", labels): _axes(len(theta)).to(theta) @ theta for role, theta in players.items()}
+
+
+@cache
+def _axes(n: int) -> Tensor:
+    """Return `AXES` random directions, `[axis, n]`, the same in every process; squared lengths are kept on average."""
+    drawn = np.random.default_rng(0).standard_normal((AXES, n), dtype=np.float32)  # torch's dice are not to be had in a map
+    return torch.from_numpy(drawn) / AXES**0.5
 
 
 @PROBES.register(source="sliced Wasserstein distance: Rabin et al. 2012", reads="samples")
@@ -241,13 +286,23 @@ def movement(view: View) -> Reading:
     generated samples from the mean of real ones, over that of real ones.
     """
     fake, real = view.fake[: len(view.real)].flatten(1), view.real.flatten(1)
-    d = fake.shape[1]
-    scale = _scale(real)
-    unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
-    distance = (view.profile - profile(real)).abs().mean()
-    moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(scale)
+    unit = _unit(view.real)
+    moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(unit)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
-    return _one(distance=distance / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
+    return _one(
+        distance=distance(view.profile, view.real), motion=moved / unit, sample_scale=far / (unit * fake.shape[1] ** 0.5)
+    )
+
+
+def distance(of: Tensor, real: Tensor) -> Tensor:
+    """Return the sliced distance of generated samples, given their profile, to real ones `[n, *shape]`, see `movement`."""
+    return (of - profile(real)).abs().mean() / _unit(real)
+
+
+def _unit(real: Tensor) -> Tensor:
+    """Return the standard deviation of real samples `[n, *shape]` along a direction, never 0."""
+    scale = _scale(real)
+    return scale.clamp(min=torch.finfo(scale.dtype).tiny) / math.prod(real.shape[1:]) ** 0.5
 
 
 def profile(samples: Tensor) -> Tensor:

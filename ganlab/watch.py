@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from ganlab import probes, rng, trace
+from ganlab import probes, rng, rotation, trace
 from ganlab.draws import pairs
 from ganlab.engine import stack
 from ganlab.experiment import Experiment, Member
@@ -22,7 +24,8 @@ from ganlab.optim import Numbers
 from ganlab.probes import WHOLE
 
 COMPARED = 1000
-"""Samples, generated and held out, whose distances to all training data are taken at the end."""
+"""Samples looked at once, at the end: those whose distances to all training data are taken, and those that show how the game
+turns."""
 
 
 class Looks(NamedTuple):
@@ -54,9 +57,13 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
     return stacked
 
 
-def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
-    """Return the readings of one member's play, in the order of their names."""
-    return _readings(probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out), "players")
+def look_at_players(
+    game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, past: Any = ()
+) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
+    """Return the readings of one member's play, and the fakes to be remembered, which are `past` next time."""
+    batch, latent, real, held_out = looks
+    view = probes.View(game, state, batch, latent, numbers, data, real, held_out, past=past)
+    return _readings(view, "players"), view.remembered
 
 
 def look_at_samples(
@@ -65,6 +72,12 @@ def look_at_samples(
     """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
     view = probes.View(game, state, looks.batch, looks.latent, numbers, data, looks.real, looks.held_out, before)
     return _readings(view, "samples"), view.fake, view.profile
+
+
+def look_at_average(game: Game, average: Tensor, looks: Looks) -> dict[Any, Tensor]:
+    """Return how far the samples of one member's average generator are from real ones."""
+    fake = game.generate(average, looks.latent[: len(looks.real)])
+    return {("distance_of_average", WHOLE): probes.distance(probes.profile(fake), looks.real)[None]}
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
@@ -77,6 +90,24 @@ def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Ten
         found["copying_z", WHOLE].append(test.z)
         found["copied_share", WHOLE].append(copied_share(seen, fresh, samples))
     return {key: torch.tensor(values)[:, None] for key, values in found.items()}
+
+
+def turning(
+    game: Game, data: Any, early: State, late: State, numbers: Numbers, members: Sequence[Member], n: int, device: str
+) -> tuple[dict[Any, Tensor], dict[str, Any]]:
+    """Return how each member's game turns at the end of its run, as readings and as arrays, see `ganlab.rotation.turning`.
+
+    On `n` samples from the evaluation stream, at most `COMPARED`: the more, the less the gradient is that of the dice.
+    """
+    n = max(1, min(n, COMPARED) // game.packing) * game.packing
+    batches = evaluation(game, data, members, n, n, device).batch
+    found = []
+    for m in range(len(members)):
+        own = tree_map(lambda leaf, m=m: leaf[m], (early, late, batches, dict(numbers)))
+        found.append(rotation.turning(game, *own))
+    names = found[0].readings
+    readings: dict[Any, Tensor] = {(name, WHOLE): torch.tensor([[one.readings[name]] for one in found]) for name in names}
+    return readings, {name: np.stack([getattr(one, name) for one in found]) for name in ("path", "eigenvalues")}
 
 
 def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:
