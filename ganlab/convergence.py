@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 
 from ganlab import trace
 from ganlab.cycles import Spectrum, cycle, main_plane, spectrum, wander
-from ganlab.experiment import Run
+from ganlab.experiment import AGES, Run
 from ganlab.turnover import hopping
 
 Array = NDArray[np.float64]
-
-AGES = 4
-"""Looks whose fakes the discriminator is asked about again, as in `ganlab.probes`."""
 
 AT_THE_END = (
     "distance", "distance_of_average", "rotation_index", "largest_real_part", "path_attraction", "path_rotation",
@@ -94,6 +91,6 @@ def recognition(run: Run) -> tuple[Array, Array]:
 
 
 def loss_spectrum(run: Run, member: int) -> Spectrum | None:
-    """Return the spectrum of the discriminator's loss over the last steps of a run's second half; None where it is not finite."""
+    """Return the spectrum of the discriminator's loss in the second half of a run; None where it is not finite."""
     losses = np.asarray(run.samples["losses"][member, :, 0], dtype=np.float64)[-(run.experiment.steps // 2) :]
     return spectrum(losses) if len(losses) >= 4 and np.isfinite(losses).all() else None

@@ -175,7 +175,8 @@ def frame_averages(runs: Sequence[Run]) -> pd.DataFrame:
 def draw_averages(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     """A line for each seed, from its last generator to its average one: down where the average is nearer to the data."""
     for row in frame.to_dict("records"):
-        ax.plot([0, 1], [row["last"], row["average"]], "o-", color=colours[row["variant"]], alpha=0.6, linewidth=1.2, markersize=4)
+        ends, colour = [row["last"], row["average"]], colours[row["variant"]]
+        ax.plot([0, 1], ends, "o-", color=colour, alpha=0.6, linewidth=1.2, markersize=4)
     ax.set_xticks([0, 1], ["last", "average"])
     ax.set_xlim(-0.3, 1.3)
     ax.set_ylim(bottom=0)

@@ -28,6 +28,9 @@ FORMAT = 1
 MOMENTS = 20
 """About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
 
+AGES = 4
+"""Looks whose fakes are kept, to ask whether the discriminator still knows them."""
+
 BY_MEMBER = frozenset(
     {
         "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "surface_logits", "surface_pulls",

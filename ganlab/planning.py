@@ -207,7 +207,7 @@ def _check_structure(structure: Mapping[str, Any], data: Any) -> None:
     for name in ("batch", "latent", "n_critic", "evaluation"):
         at_least(name, structure[name], 2 if name in ("batch", "evaluation") else 1)
     if not isinstance(structure["rotation"], bool):
-        raise InputError(f"rotation must be True or False, whether a run's end tells how it turns; got {structure['rotation']!r}")
+        raise InputError(f"rotation must be True or False; got {structure['rotation']!r}")
     parts = Parts.of(structure)
     check(parts)
     for name, known in (("dtype", DTYPES), ("engine", MAPS), ("precision", PRECISIONS)):

@@ -19,6 +19,7 @@ from torch.func import grad, grad_and_value, vjp
 from torch.nn.functional import normalize
 
 from ganlab.data.mixtures import Mixture
+from ganlab.experiment import AGES
 from ganlab.game import Batch, Game, Shown, State, pack
 from ganlab.metrics import RULES, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
@@ -44,9 +45,6 @@ SLICED, DIRECTIONS = 512, 16
 
 AXES = 8
 """Directions that a player's parameters are projected on: a distance is known to about a quarter, a circle is seen whole."""
-
-AGES = 4
-"""Looks whose fakes are kept, to ask whether the discriminator still knows them."""
 
 WHOLE = ("",)
 """Label of a quantity that has one part."""
@@ -245,8 +243,8 @@ def overfitting(view: View) -> Reading:
 def memory(view: View) -> Reading:
     """Chance that today's logit of a real sample exceeds that of a fake of the looks before; at the first, of its own.
 
-    A discriminator that told such fakes from real when they were made, and no longer does, has forgotten them. Not read where it
-    is shown something beside the sample, which belongs to the fakes of today.
+    A discriminator that told such fakes from real when they were made, and no longer does, has forgotten them. Not read where
+    it is shown something beside the sample, which belongs to the fakes of today.
     """
     if view.game.shown != "sample":
         return {}

@@ -174,7 +174,7 @@ def turning(game: Any, early: State, late: State, batch: Any, numbers: Numbers, 
         try:
             found = eigenvalues(game, late, batch, numbers)[:K]
         except ArpackNoConvergence as error:
-            found = error.eigenvalues
+            found = np.asarray(error.eigenvalues, dtype=np.complex128)
         values[: len(found)] = found
     settled = values[~np.isnan(values)]
     index = rotation_index(settled) if len(settled) else math.nan

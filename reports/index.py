@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
+import benchmarks.convergence
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
 import benchmarks.phase_map
@@ -34,15 +35,13 @@ from ganlab.sweep import sweep
 STUDIES = {
     "mode_collapse": (benchmarks.mode_collapse.experiments, reports.mode_collapse.page),
     "vanishing_gradients": (benchmarks.vanishing_gradients.experiments, reports.vanishing_gradients.page),
+    "convergence": (benchmarks.convergence.experiments, reports.convergence.page),
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
     "phase_map": (benchmarks.phase_map.experiments, reports.phase_map.page),
 }
 
 LONG = ("phase_map",)
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
-
-COMPUTED = {"convergence": reports.convergence.page}
-"""Studies of games with known answers: nothing to train, and nothing to store."""
 
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
@@ -80,7 +79,7 @@ def main(settings: Index) -> int:
     prepare(settings.out)
     if settings.download:
         mnist(download=True)
-    names = settings.studies or (*(name for name in STUDIES if name not in LONG), *COMPUTED)
+    names = settings.studies or tuple(name for name in STUDIES if name not in LONG)
     chosen = {name: STUDIES[name] for name in names if name in STUDIES}
     planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
@@ -90,7 +89,7 @@ def main(settings: Index) -> int:
     measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
     pages = [page([next(runs) for _ in planned[name]]) for name, (_, page) in chosen.items()]
-    pages += [COMPUTED[name]() for name in names if name in COMPUTED] + played
+    pages += played
     pages += [MEASURED[name][1](found) for name, found in measured.items()]
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))
     Console().print(Text(f"report: {path.resolve()}"), soft_wrap=True)
