@@ -20,6 +20,9 @@ from ganlab.plots import Colours
 BINS = 12
 """Bins of a spectrum, of equal width on a logarithmic axis of periods."""
 
+REACH = 2.6
+"""Half the side of a panel that shows a way of root mean square 1."""
+
 LINEAR = 0.1
 """Eigenvalues up to this size lie on a linear scale, larger ones on a logarithmic one."""
 
@@ -57,7 +60,7 @@ def paths(frame: pd.DataFrame, colours: Colours) -> Figure:
             ax.axvline(1, color=ink, linestyle=":", linewidth=1)
         above.set_title(variant)
         below.set(yscale="log", xlabel="from early (0) to last (1)")
-    axes[0, 0].set(ylabel="cosine of the angle", ylim=(-1.05, 1.05))
+    axes[0, 0].set_ylabel("cosine of the angle")
     axes[1, 0].set_ylabel("length of the gradient")
     axes[1, 0].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes[1, 0].yaxis.set_minor_formatter(NullFormatter())
@@ -124,7 +127,7 @@ def draw_spectrum(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(bottom=0)
+    ax.axhline(0, linewidth=0)  # takes part in the common scale, and is not seen
     ax.set_xlabel("steps in a round")
     ax.set_ylabel("share of the variance")
     return ax
@@ -157,7 +160,7 @@ def draw_plane(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     for i in range(len(x) - 1):
         ax.plot(x[i : i + 2], y[i : i + 2], color=colour, linewidth=1.1, alpha=0.25 + 0.75 * i / len(x))
     ax.plot(x[-1:], y[-1:], "o", color=colour, markersize=5)
-    ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+    ax.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), xticks=[], yticks=[], xlabel="", ylabel="")
     ax.spines[:].set_visible(True)
     return ax
 
@@ -179,7 +182,7 @@ def draw_averages(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
         ax.plot([0, 1], ends, "o-", color=colour, alpha=0.6, linewidth=1.2, markersize=4)
     ax.set_xticks([0, 1], ["last", "average"])
     ax.set_xlim(-0.3, 1.3)
-    ax.set_ylim(bottom=0)
+    ax.axhline(0, linewidth=0)  # takes part in the common scale, and is not seen
     ax.set_xlabel("")
     ax.set_ylabel("distance to the data (std)")
     return ax

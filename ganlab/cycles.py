@@ -306,14 +306,14 @@ def path_end(alpha: ArrayLike, cosine: ArrayLike, width: float = 0.1) -> PathEnd
 
     Example
     -------
-    >>> path_end([0.0, 0.92, 0.98, 1.02, 1.08], [0.1, 0.6, 0.8, -0.4, -0.2])
-    PathEnd(attraction=0.5, rotation=0.2)
+    >>> path_end([0.0, 0.92, 0.98, 1.02, 1.08], [0.1, 0.5, 1.0, -0.5, 0.0])
+    PathEnd(attraction=0.5, rotation=0.25)
 
     Source: the two signs, Berard et al. 2020, section 4; the numbers are ours.
     """
     a, c = np.asarray(alpha, dtype=np.float64), np.asarray(cosine, dtype=np.float64)
     before, after = c[(a < 1) & (a >= 1 - width)].mean(), c[(a > 1) & (a <= 1 + width)].mean()
-    return PathEnd(round(float(before - after) / 2, 12), round(abs(float(before + after)) / 2, 12))
+    return PathEnd(float(before - after) / 2, abs(float(before + after)) / 2)
 
 
 # --- series --------------------------------------------------------------------------------------------------------------

@@ -240,7 +240,7 @@ def overfitting(view: View) -> Reading:
 
 
 @PROBES.register(source="Mann and Whitney 1947, of logits of real samples and of fakes of earlier looks", reads="players")
-def memory(view: View) -> Reading:
+def recognition(view: View) -> Reading:
     """Chance that today's logit of a real sample exceeds that of a fake of the looks before; at the first, of its own.
 
     A discriminator that told such fakes from real when they were made, and no longer does, has forgotten them. Not read where

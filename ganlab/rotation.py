@@ -29,6 +29,10 @@ Array = NDArray[np.float64]
 K = 20
 """Eigenvalues that are asked for, as in Berard et al. 2020."""
 
+SETTLED = 1e-6
+"""Relative error at which the iteration ends. Eigenvalues then have about 12 right digits, after half of the products that the
+last digit would take."""
+
 
 def joint_gradient(game: Any, state: State, batch: Any, numbers: Numbers) -> Callable[[Array], Array]:
     """Return the function from a point `[player]` to each player's gradient of its own loss, `[player]`, generator first.
@@ -115,7 +119,8 @@ def eigenvalues(
     else:
         first = np.random.default_rng(0).standard_normal(n)  # ARPACK's own choice differs from call to call
         operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
-        found = eigs(operator, k, which=which, v0=first, return_eigenvectors=False)
+        ncv = min(n, max(20, 3 * k + 1))
+        found = eigs(operator, k, which=which, v0=first, ncv=ncv, tol=SETTLED, return_eigenvectors=False)
     found = np.asarray(found, dtype=np.complex128)
     return found[np.argsort(-(np.abs(found) if which == "LM" else found.real), kind="stable")]
 
