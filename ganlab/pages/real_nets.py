@@ -132,10 +132,10 @@ def _instruments(seen: Seen, colours: plots.Colours) -> Table:
         "Medians over seeds, below them the smallest and the largest; for reading, not for ranking. Drift: 1 for a straight "
         "line, near 0 for what comes back. Forgetting: how much worse the discriminator tells fakes of the "
         f"last {AGES} looks from real samples than when they were made, and the chances themselves. Rotation index: radians "
-        "turned while a distance changes by a factor e; below 1 the game mostly pulls or pushes, above it mostly turns. Strongest push: "
-        "the largest real part of the game's eigenvalues; above 0 some direction is driven away. Attraction and crossing: from "
-        "the path below; 1 and 0 where all points to the end, 0 and more than 0 where the gradient crosses the path. Round of "
-        "the loss: steps in its strongest wave, which a slow trend can be too.",
+        "turned while a distance changes by a factor e; below 1 the game mostly pulls or pushes, above it mostly turns. "
+        "Strongest push: the largest real part of the game's eigenvalues; above 0 some direction is driven away. Attraction "
+        "and crossing: from the path below; 1 and 0 where all points to the end, 0 and more than 0 where the gradient crosses "
+        "the path. Round of the loss: steps in its strongest wave, which a slow trend can be too.",
     )  # fmt: skip
 
 
