@@ -169,6 +169,7 @@ def _gan(experiment: Experiment) -> Need:
     evaluated = torch.zeros(n_evaluation, dtype=torch.long)
     looks = watch.Looks(seen, seen.latent[evaluated], seen.real[evaluated[: probes.SLICED]])
 
+    shared = sum(_bytes(probes.axes(len(player.parameters))) for player in state)  # made here, so that no look makes them
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
     look = _peak(lambda: watch.look_at_players(game, data, state, looks, numbers)) * batches
     alone = _peak(lambda: watch.look_at_samples(game, data, state, looks, numbers)) * evaluations
@@ -183,7 +184,7 @@ def _gan(experiment: Experiment) -> Need:
     kept += 2 * 8 * min(train.LOSSES, experiment.steps)
     kept += _bytes(state.generator.parameters) + 4 * s["batch"] * math.prod(data.shape)  # their average, and fakes remembered
     n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look, together * alone)
-    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + int(max(alone, turned)), int(n_bytes))
+    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + shared + int(max(alone, turned)), int(n_bytes))
 
 
 def _classifier(experiment: Experiment) -> Need:

@@ -265,11 +265,11 @@ def positions(view: View) -> Reading:
     """Where each player is: its parameters along a few fixed random directions, which keep distances on average."""
     labels = tuple(str(k) for k in range(AXES))
     players = {"generator": view.state.generator.parameters, "discriminator": view.state.discriminator.parameters}
-    return {(f"{role}_position", labels): _axes(len(theta)).to(theta) @ theta for role, theta in players.items()}
+    return {(f"{role}_position", labels): axes(len(theta)).to(theta) @ theta for role, theta in players.items()}
 
 
 @cache
-def _axes(n: int) -> Tensor:
+def axes(n: int) -> Tensor:
     """Return `AXES` random directions, `[axis, n]`, the same in every process; squared lengths are kept on average."""
     drawn = np.random.default_rng(0).standard_normal((AXES, n), dtype=np.float32)  # torch's dice are not to be had in a map
     return torch.from_numpy(drawn) / AXES**0.5

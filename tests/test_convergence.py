@@ -21,7 +21,7 @@ from ganlab.game import Batch, Game, initial
 from ganlab.pages import convergence_page
 from ganlab.pages.page import Figure, Table, render
 from ganlab.planning import build, distribution, plan, plan_game
-from ganlab.probes import AXES, View, _axes, distance, positions, profile
+from ganlab.probes import AXES, View, axes, distance, positions, profile
 from ganlab.probes import recognition as probe
 from ganlab.registry import InputError
 from ganlab.trace import COLUMNS, last, select
@@ -90,7 +90,7 @@ def test_the_average_of_a_circle_is_near_its_centre_while_the_last_is_not(circli
     assert (last_one > 0.4).all()
     assert (average < 0.2 * last_one).all()
     position = select(circling.trace, "generator_position", "0")
-    shift = position[2 * position["step"] >= STEPS].groupby("member")["value"].mean() / float(_axes(1)[0])
+    shift = position[2 * position["step"] >= STEPS].groupby("member")["value"].mean() / float(axes(1)[0])
     assert (shift.abs() < 0.05).all()
     looks = watch.evaluation(bilinear(), distribution(POINTS), circling.experiment.members(), 512, 256)
     for m in range(2):
@@ -155,15 +155,15 @@ def test_what_was_told_then_is_the_mean_over_the_looks_whose_fakes_are_asked_abo
 def test_positions_keep_distances_on_average_and_are_the_same_anywhere() -> None:
     torch.manual_seed(5)
     x = torch.randn(200, 300)
-    ratio = (x @ _axes(300).T).square().sum(1) / x.square().sum(1)
+    ratio = (x @ axes(300).T).square().sum(1) / x.square().sum(1)
     assert 0.9 < float(ratio.mean()) < 1.1
-    np.testing.assert_allclose(_axes(300)[0, :2].numpy() * AXES**0.5, [1.117622, -1.387125], atol=1e-5)
+    np.testing.assert_allclose(axes(300)[0, :2].numpy() * AXES**0.5, [1.117622, -1.387125], atol=1e-5)
     game = Game(lambda: nn.Linear(3, 2), lambda: nn.Linear(2, 1), latent=3)
     state = initial(game, 0)
     got = positions(SimpleNamespace(state=state))
     labels = tuple(str(k) for k in range(AXES))
     for role, player in zip(("generator", "discriminator"), state, strict=True):
-        np.testing.assert_allclose(got[f"{role}_position", labels], _axes(len(player.parameters)) @ player.parameters)
+        np.testing.assert_allclose(got[f"{role}_position", labels], axes(len(player.parameters)) @ player.parameters)
 
 
 def test_the_end_of_a_path_that_attracts_circles_or_does_both() -> None:
