@@ -84,7 +84,7 @@ def calibration(session: nox.Session) -> None:
 
 @nox.session
 def convergence(session: nox.Session) -> None:
-    """Study: which GAN methods converge and which circle, on games with known answers? Takes seconds."""
+    """Study: which GAN methods converge and which circle, as nets and on games with known answers?"""
     _study(session, "convergence")
 
 

@@ -287,6 +287,35 @@ def path_statistics(
     return PathStatistics(places, cosine, projection, of_generator + of_discriminator, of_generator, of_discriminator)
 
 
+class PathEnd(NamedTuple):
+    """What the cosine along a path does at its end."""
+
+    attraction: float
+    """Half of what it falls by across the end: 1 where all points to it, 0 on a circle, below 0 where the end repels."""
+    rotation: float
+    """Size of its mean about the end: 0 where all points to it, above 0 where the gradient crosses the path."""
+
+
+def path_end(alpha: ArrayLike, cosine: ArrayLike, width: float = 0.1) -> PathEnd:
+    """Return how much the end of a path attracts and how much is turned there, in numbers between -1 and 1.
+
+    Parameters
+    ----------
+    width
+        How far before and after the end, alpha = 1, the cosine is averaged.
+
+    Example
+    -------
+    >>> path_end([0.0, 0.92, 0.98, 1.02, 1.08], [0.1, 0.5, 1.0, -0.5, 0.0])
+    PathEnd(attraction=0.5, rotation=0.25)
+
+    Source: the two signs, Berard et al. 2020, section 4; the numbers are ours.
+    """
+    a, c = np.asarray(alpha, dtype=np.float64), np.asarray(cosine, dtype=np.float64)
+    before, after = c[(a < 1) & (a >= 1 - width)].mean(), c[(a > 1) & (a <= 1 + width)].mean()
+    return PathEnd(float(before - after) / 2, abs(float(before + after)) / 2)
+
+
 # --- series --------------------------------------------------------------------------------------------------------------
 
 

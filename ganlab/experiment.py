@@ -28,9 +28,15 @@ FORMAT = 1
 MOMENTS = 20
 """About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
 
+AGES = 4
+"""Looks whose fakes are kept, to ask whether the discriminator still knows them."""
+
 BY_MEMBER = frozenset(
-    {"generated", "generator", "discriminator", "surface_logits", "surface_pulls", "test_losses", "test_predicted"}
-)
+    {
+        "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "surface_logits", "surface_pulls",
+        "test_losses", "test_predicted",
+    }
+)  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
 
 
@@ -149,7 +155,9 @@ class Run:
         place of the first non-finite value (empty when there was none).
     samples
         Arrays saved for looking at, by name. GAN runs: `generated [member, moment, n, *shape]`, `moments [moment]`
-        (steps), `real [n, *shape]`; on the plane `surface_logits` and `surface_pulls`, see `ganlab.surface`.
+        (steps), `real [n, *shape]`, `losses [member, step, player]` of the last steps (discriminator, generator); on the plane
+        `surface_logits` and `surface_pulls`, see `ganlab.surface`; with `rotation=True` `path` and `eigenvalues`, see
+        `ganlab.rotation.Turning`.
     environment
         Versions, device, dtype, threads, seconds.
     """

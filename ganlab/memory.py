@@ -4,7 +4,7 @@ The peak of one process is what it takes anyway, and for each member:
 
     parameters, optimiser memories and all else that a state keeps, before the block and before the step
     a block of steps' draws, and the draws and latents that the probes look at
-    samples kept for the report
+    samples and losses kept for the report, and what looks remember of earlier ones
     the largest of: another block's draws while members are stacked, what one update makes, what one look makes
 
 What an update and a look make - new state, gradients, activations, distances to the modes - is counted while one of each is
@@ -20,13 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import probes, rng, supervised, train, watch
+from ganlab import probes, rng, rotation, supervised, train, watch
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
@@ -170,14 +171,22 @@ def _gan(experiment: Experiment) -> Need:
     held, cells = real if probes.has_held_out(data) else (), watch.cells_in_place_of_modes(data, s["evaluation"])
     looks = watch.Looks(seen, seen.latent[evaluated], real, held, cells)
 
+    shared = sum(_bytes(probes.axes(len(player.parameters))) for player in state)  # made here, so that no look makes them
     update = _peak(lambda: step(game, state, batch, numbers)) * batches
     look = _peak(lambda: watch.look_at_players(game, data, state, looks, numbers)) * batches
     alone = _peak(lambda: watch.look_at_samples(game, data, state, looks, numbers)) * evaluations
+    turned: float = 0
+    if s.get("rotation"):
+        n = sum(len(player.parameters) for player in state)
+        turned = _peak(lambda: rotation.jacobian_product(game, state, batch, numbers)(np.ones(n)))
+        turned *= min(s["evaluation"], watch.COMPARED) / n_batch
     together = s.get("device", "cpu") != "cpu"  # members' evaluation samples
     block, inputs = _bytes(draws) * batches, _bytes(seen) * batches + _bytes(looks.latent) * evaluations + _bytes(looks[2:])
     kept = 2 * 4 * min(MOMENTS, experiment.steps + 1) * train.SHOWN * math.prod(data.shape)
+    kept += 2 * 8 * min(train.LOSSES, experiment.steps)
+    kept += _bytes(state.generator.parameters) + 4 * s["batch"] * math.prod(data.shape)  # their average, and fakes remembered
     n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look, together * alone)
-    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + int(alone), int(n_bytes))
+    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + shared + int(max(alone, turned)), int(n_bytes))
 
 
 def _classifier(experiment: Experiment) -> Need:

@@ -32,6 +32,9 @@ from ganlab.variants import NEUTRAL, NUMBERS, PLACEMENT, ROLES, SHORT, STRUCTURE
 
 Seeds = int | Sequence[int]
 
+WATCHING = ("evaluation", "rotation")
+"""Structure that is about what is seen of a game, and not the game's own."""
+
 
 def plan(
     variant: str,
@@ -78,12 +81,13 @@ def plan_game(
     game: Game, data: Any = None, *, seeds: Seeds = 8, steps: int | None = None, every: int | None = None, **settings: Any
 ) -> Experiment:
     """Return the experiment of a game with nets of one's own, which are named by their text and first initial weights."""
-    _check_known("setting for a Game", settings, {*NUMBERS, *PLACEMENT, "batch", "evaluation", *game.penalties})
+    _check_known("setting for a Game", settings, {*NUMBERS, *PLACEMENT, *WATCHING, "batch", *game.penalties})
     found = distribution("ring8" if data is None else data)
+    usual = {**STRUCTURE, **NEUTRAL, "evaluation": _evaluation(found)}
     structure = {
         **{name: getattr(game, name) for name in (*STRUCTURE, *NEUTRAL) if hasattr(game, name)},
         **{name: settings.get(name, usual) for name, usual in PLACEMENT.items()},
-        "batch": settings.get("batch", STRUCTURE["batch"]), "evaluation": settings.get("evaluation", _evaluation(found)),
+        **{name: settings.get(name, usual[name]) for name in ("batch", *WATCHING)},
         "penalties": list(game.penalties),
         **{net.role: str(net) for net in game.nets},
         **{f"{net.role}_weights": hashlib.sha256(net.initial(0).numpy().tobytes()).hexdigest()[:16] for net in game.nets},
@@ -211,6 +215,8 @@ def _without_neutral(structure: Mapping[str, Any]) -> dict[str, Any]:
 def _check_structure(structure: Mapping[str, Any], data: Any) -> None:
     for name in ("batch", "latent", "n_critic", "evaluation"):
         at_least(name, structure[name], 2 if name in ("batch", "evaluation") else 1)
+    if not isinstance(structure["rotation"], bool):
+        raise InputError(f"rotation must be True or False; got {structure['rotation']!r}")
     parts = Parts.of(structure)
     check(parts)
     for name, known in (("dtype", DTYPES), ("engine", MAPS), ("precision", PRECISIONS)):

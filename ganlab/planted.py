@@ -152,12 +152,13 @@ def run_of(
         for way, look in (("vmap", watch.look_at_players), ("loop", watch.look_at_samples))
     )
     readings: list[tuple[int, Any]] = []
-    fake, before = torch.empty(0), ()
+    fake, before, past = torch.empty(0), (), ()
     for i in range(looks):
         state = stack([_placed(game, s, world, m, i / (looks - 1)) for s, m in zip(start, members, strict=True)])
         numbers: dict[str, Tensor] = {}
         reading, fake, before = at_samples(state, seen, numbers, before)
-        readings.append((i * every, at_players(state, seen, numbers) | reading))
+        play, past = at_players(state, seen, numbers, past)
+        readings.append((i * every, play | reading))
     faults = {}
     if world.fault is not None:
         faults = {m.place: (round(world.fault * experiment.steps), "generator loss") for m in members}

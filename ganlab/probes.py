@@ -6,6 +6,7 @@ where a run without ends; and the same probe serves mapped parameters and anybod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,6 +19,7 @@ from torch.func import grad, grad_and_value, vjp
 from torch.nn.functional import normalize
 
 from ganlab.data.mixtures import Mixture
+from ganlab.experiment import AGES
 from ganlab.game import Batch, Game, Shown, State, pack
 from ganlab.metrics import RULES, count_in_cells, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
@@ -40,6 +42,9 @@ SLICED, DIRECTIONS = 512, 16
 
 COORDINATES = 16
 """Coordinates of a frozen generator's gradient that are read one by one."""
+
+AXES = 8
+"""Directions that a player's parameters are projected on: a distance is known to about a quarter, a circle is seen whole."""
 
 WHOLE = ("",)
 """Label of a quantity that has one part."""
@@ -69,6 +74,8 @@ class View:
     """The `profile` of the generated samples of the look before, from the same latents; () at the first."""
     cells: Any = ()
     """`Cells` of real data, where no modes are known and the evaluation samples are enough to be counted in them; else ()."""
+    past: Any = ()
+    """Generated samples of the looks before, `[batch, *shape]`, the latest first; () at the first."""
 
     @cached_property
     def fake(self) -> Tensor:
@@ -92,6 +99,12 @@ class View:
     def sample(self) -> Tensor:
         """Generated samples from the batch's latents, `[batch, *shape]`."""
         return self.generation[0]
+
+    @cached_property
+    def remembered(self) -> Tensor:
+        """Generated samples of the last `AGES` looks, equally many of each, `[batch, *shape]`: the next look's `past`."""
+        n = len(self.sample)
+        return torch.cat([self.sample[: n // AGES], self.past])[:n] if len(self.past) else self.sample
 
     @cached_property
     def shown(self) -> Shown:
@@ -238,11 +251,40 @@ def overfitting(view: View) -> Reading:
     return _one(held_out_separation=_exceeds(train, held))
 
 
+@PROBES.register(source="Mann and Whitney 1947, of logits of real samples and of fakes of earlier looks", reads="players")
+def recognition(view: View) -> Reading:
+    """Chance that today's logit of a real sample exceeds that of a fake of the looks before; at the first, of its own.
+
+    A discriminator that told such fakes from real when they were made, and no longer does, has forgotten them. Not read where
+    it is shown something beside the sample, which belongs to the fakes of today.
+    """
+    if view.game.shown != "sample":
+        return {}
+    past = view.past if len(view.past) else view.sample
+    real, fake = (view.shown.logits(pack(x, view.game.packing)) for x in (view.batch.real, past))
+    return _one(past_separation=_exceeds(real, fake))
+
+
 @PROBES.register(source="Euclidean norm", reads="players")
 def norms(view: View) -> Reading:
     """Length of each player's parameters."""
     generator, discriminator = view.state
     return _one(generator_norm=generator.parameters.norm(), discriminator_norm=discriminator.parameters.norm())
+
+
+@PROBES.register(source="random projections: Johnson and Lindenstrauss 1984", reads="players")
+def positions(view: View) -> Reading:
+    """Where each player is: its parameters along a few fixed random directions, which keep distances on average."""
+    labels = tuple(str(k) for k in range(AXES))
+    players = {"generator": view.state.generator.parameters, "discriminator": view.state.discriminator.parameters}
+    return {(f"{role}_position", labels): axes(len(theta)).to(theta) @ theta for role, theta in players.items()}
+
+
+@cache
+def axes(n: int) -> Tensor:
+    """Return `AXES` random directions, `[axis, n]`, the same in every process; squared lengths are kept on average."""
+    drawn = np.random.default_rng(0).standard_normal((AXES, n), dtype=np.float32)  # torch's dice are not to be had in a map
+    return torch.from_numpy(drawn) / AXES**0.5
 
 
 @PROBES.register(source="sliced Wasserstein distance: Rabin et al. 2012", reads="samples")
@@ -254,13 +296,23 @@ def movement(view: View) -> Reading:
     generated samples from the mean of real ones, over that of real ones.
     """
     fake, real = view.fake[: len(view.real)].flatten(1), view.real.flatten(1)
-    d = fake.shape[1]
-    scale = _scale(real)
-    unit = scale.clamp(min=torch.finfo(scale.dtype).tiny) / d**0.5
-    distance = (view.profile - profile(real)).abs().mean()
-    moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(scale)
+    unit = _unit(view.real)
+    moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(unit)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
-    return _one(distance=distance / unit, motion=moved / unit, sample_scale=far / (unit * d**0.5))
+    return _one(
+        distance=distance(view.profile, view.real), motion=moved / unit, sample_scale=far / (unit * fake.shape[1] ** 0.5)
+    )
+
+
+def distance(of: Tensor, real: Tensor) -> Tensor:
+    """Return the sliced distance of generated samples, given their profile, to real ones `[n, *shape]`, see `movement`."""
+    return (of - profile(real)).abs().mean() / _unit(real)
+
+
+def _unit(real: Tensor) -> Tensor:
+    """Return the standard deviation of real samples `[n, *shape]` along a direction, never 0."""
+    scale = _scale(real)
+    return scale.clamp(min=torch.finfo(scale.dtype).tiny) / math.prod(real.shape[1:]) ** 0.5
 
 
 def profile(samples: Tensor) -> Tensor:

@@ -33,10 +33,16 @@ from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.surface import surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
-from ganlab.watch import at_end, evaluation, look_at_players, look_at_samples, tidy
+from ganlab.watch import at_end, evaluation, look_at_average, look_at_players, look_at_samples, tidy, turning
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
+
+LOSSES = 2048
+"""Last steps whose losses are kept, for their spectrum: 16 kB a member."""
+
+EARLY = 0.1
+"""Part of a run after which it has left its first weights behind: where the path to its end begins."""
 
 Tick = Callable[[int], None]
 """Told the steps finished since it was last told."""
@@ -178,15 +184,25 @@ def train(
     samples: list[Tensor] = []
     faults: dict[int, tuple[int, str]] = {}
 
-    fake, before = torch.empty(0), ()
+    turns: bool = experiment.settings.get("rotation", False)
+    fake, before, past = torch.empty(0), (), ()
+    early, average, n_late = state, torch.empty(0), 0
+    lately: list[Tensor] = []
 
     def record(now: int) -> None:
-        nonlocal fake, before
+        nonlocal fake, before, past, early, average, n_late
         if now in watched:
             reading, fake, before = at_samples(state, looks, numbers, before)
-            readings.append((now, at_players(state, looks, numbers) | reading))
+            play, past = at_players(state, looks, numbers, past)
+            readings.append((now, play | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
+            if turns and now - experiment.every < EARLY * experiment.steps <= now:
+                early = state
+            if 2 * now >= experiment.steps:
+                n_late += 1
+                theta = state.generator.parameters
+                average = torch.lerp(average, theta, 1 / n_late) if n_late > 1 else theta
 
     # train in blocks: draw, step, look; where something is looked at, find what is no longer finite
     aside = beside(device)
@@ -207,6 +223,8 @@ def train(
             record(first)
             state, losses = advance(state, draws, first - start, last - start)
             sound &= _finite(losses)
+            if watch and end > experiment.steps - LOSSES:
+                lately.append(torch.stack(tuple(losses), -1))
         if due or end == experiment.steps:  # nowhere else, since to ask a GPU is to wait for it
             broken = [m for m in _broken(sound, state) if m not in faults]
             if broken:
@@ -217,14 +235,16 @@ def train(
     record(experiment.steps)
 
     table = tidy(experiment, members, readings)
-    if watch:
-        once = tidy(experiment, members, [(experiment.steps, at_end(data, looks, fake, members, device))])
-        table = trace.check(pd.concat([table, once], ignore_index=True))
-
     arrays: dict[str, Any] = {}
     if watch:
+        once = at_end(data, looks, fake, members, device) | MAPS[engine](partial(look_at_average, game))(average, looks)
+        if turns:
+            turned, arrays = turning(game, data, early, state, numbers, members, n_evaluation, device)
+            once |= turned
+        table = trace.check(pd.concat([table, tidy(experiment, members, [(experiment.steps, once)])], ignore_index=True))
         real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
-        arrays = {
+        arrays |= {
+            "losses": torch.cat(lately)[-LOSSES:].transpose(0, 1).float().cpu().numpy(),
             "generated": torch.stack(samples, 1).numpy(),
             "moments": np.asarray(sorted(kept)),
             "real": real.numpy(),

@@ -41,8 +41,10 @@ NEUTRAL: Mapping[str, Any] = {
     "lookahead": 0,
     "frozen_at": None,
     "fresh_discriminator": True,
+    "rotation": False,
 }
-"""Structure that most games have not; left out of a run's settings where it is not in use."""
+"""Structure that most games have not; left out of a run's settings where it is not in use. `rotation`: whether the end of a run
+tells how its game turns (`ganlab.rotation`), which takes seconds a member."""
 
 ROLES = ("generator", "discriminator")
 SHORT = ("hidden", "activation")

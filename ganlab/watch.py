@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from ganlab import probes, rng, trace
+from ganlab import probes, rng, rotation, trace
 from ganlab.draws import pairs
 from ganlab.engine import stack
 from ganlab.experiment import Experiment, Member
@@ -24,7 +26,8 @@ from ganlab.optim import Numbers
 from ganlab.probes import WHOLE
 
 COMPARED = 1000
-"""Samples, generated and held out, whose distances to all training data are taken at the end."""
+"""Samples looked at once, at the end: those whose distances to all training data are taken, and those that show how the game
+turns."""
 
 REFERENCE = 5000
 """Real samples from which cells are made where no modes are known, the same for all seeds; half of them measure the shares."""
@@ -71,9 +74,12 @@ def cells_in_place_of_modes(data: Any, n: int, device: str = "cpu") -> Any:
     return cells_of(finite, n) if 2 * len(finite) > len(real) else ()
 
 
-def look_at_players(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers) -> dict[Any, Tensor]:
-    """Return the readings of one member's play, in the order of their names."""
-    return _readings(_view(game, data, state, looks, numbers), "players")
+def look_at_players(
+    game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, past: Any = ()
+) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
+    """Return the readings of one member's play, and the fakes to be remembered, which are `past` next time."""
+    view = _view(game, data, state, looks, numbers, past=past)
+    return _readings(view, "players"), view.remembered
 
 
 def look_at_samples(
@@ -84,15 +90,23 @@ def look_at_samples(
     return _readings(view, "samples"), view.fake, view.profile
 
 
-def _view(game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = ()) -> probes.View:
+def _view(
+    game: Game, data: Any, state: State, looks: Looks, numbers: Numbers, before: Any = (), past: Any = ()
+) -> probes.View:  # fmt: skip
     batch, latent, real, held_out, cells = looks
-    return probes.View(game, state, batch, latent, numbers, data, real, held_out, before, cells)
+    return probes.View(game, state, batch, latent, numbers, data, real, held_out, before, cells, past)
 
 
 def at_end(data: Any, looks: Looks, fake: Tensor, members: Sequence[Member], device: str = "cpu") -> dict[Any, Tensor]:
     """Return what is read once, off the last samples `[member, n, *shape]`: measures, and whether training data are copied."""
     readings = measure_all(data, looks.real, fake, device)
     return readings | (copying(data, fake, members) if probes.has_held_out(data) else {})
+
+
+def look_at_average(game: Game, average: Tensor, looks: Looks) -> dict[Any, Tensor]:
+    """Return how far the samples of one member's average generator are from real ones."""
+    fake = game.generate(average, looks.latent[: len(looks.real)])
+    return {("distance_of_average", WHOLE): probes.distance(probes.profile(fake), looks.real)[None]}
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
@@ -105,6 +119,24 @@ def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Ten
         found["copying_z", WHOLE].append(test.z)
         found["copied_share", WHOLE].append(copied_share(seen, fresh, samples))
     return {key: torch.tensor(values)[:, None] for key, values in found.items()}
+
+
+def turning(
+    game: Game, data: Any, early: State, late: State, numbers: Numbers, members: Sequence[Member], n: int, device: str
+) -> tuple[dict[Any, Tensor], dict[str, Any]]:
+    """Return how each member's game turns at the end of its run, as readings and as arrays, see `ganlab.rotation.turning`.
+
+    On `n` samples from the evaluation stream, at most `COMPARED`: the more, the less the gradient is that of the dice.
+    """
+    n = max(1, min(n, COMPARED) // game.packing) * game.packing
+    batches = evaluation(game, data, members, n, n, device).batch
+    found = []
+    for m in range(len(members)):
+        own = tree_map(lambda leaf, m=m: leaf[m], (early, late, batches, dict(numbers)))
+        found.append(rotation.turning(game, *own))
+    names = found[0].readings
+    readings: dict[Any, Tensor] = {(name, WHOLE): torch.tensor([[one.readings[name]] for one in found]) for name in names}
+    return readings, {name: np.stack([getattr(one, name) for one in found]) for name in ("path", "eigenvalues")}
 
 
 def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:

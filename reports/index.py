@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 from rich.text import Text
 
+import benchmarks.convergence
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
 import benchmarks.pacgan
@@ -37,6 +38,7 @@ from ganlab.sweep import sweep
 STUDIES = {
     "mode_collapse": (benchmarks.mode_collapse.experiments, reports.mode_collapse.page),
     "vanishing_gradients": (benchmarks.vanishing_gradients.experiments, reports.vanishing_gradients.page),
+    "convergence": (benchmarks.convergence.experiments, reports.convergence.page),
     "mnist_baselines": (benchmarks.mnist_baselines.experiments, reports.mnist_baselines.page),
     "phase_map": (benchmarks.phase_map.experiments, reports.phase_map.page),
     "pacgan": (benchmarks.pacgan.experiments, reports.pacgan.page),
@@ -44,9 +46,6 @@ STUDIES = {
 
 LONG = ("phase_map", "pacgan")
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
-
-COMPUTED = {"convergence": reports.convergence.page}
-"""Studies of games with known answers: nothing to train, and nothing to store."""
 
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
@@ -84,7 +83,7 @@ def main(settings: Index) -> int:
     prepare(settings.out)
     if settings.download:
         mnist(download=True)
-    names = settings.studies or (*(name for name in STUDIES if name not in LONG), *COMPUTED)
+    names = settings.studies or tuple(name for name in STUDIES if name not in LONG)
     chosen = {name: STUDIES[name] for name in names if name in STUDIES}
     planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
@@ -95,7 +94,7 @@ def main(settings: Index) -> int:
     console.print("drawing the report", markup=False)
     found = {name: [next(runs) for _ in planned[name]] for name in chosen}
     pages = [page(found[name]) for name, (_, page) in chosen.items()]
-    pages += [COMPUTED[name]() for name in names if name in COMPUTED] + played
+    pages += played
     pages += [MEASURED[name][1](timings) for name, timings in measured.items()]
     gans = [mine for mine in found.values() if mine[0].experiment.kind == "gan"]
     if len(gans) > 1:

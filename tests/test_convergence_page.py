@@ -10,6 +10,7 @@ import pytest
 
 import benchmarks.convergence
 from ganlab import dynamics_plots, plots
+from ganlab.cycles import SHORTEST
 from ganlab.dynamics import simulate, velocity
 from ganlab.dynamics.methods import METHODS, PLAYS
 from ganlab.dynamics.verdicts import judge
@@ -88,6 +89,13 @@ def test_all_maps_of_the_study_are_of_known_games() -> None:
     frame = dynamics_plots.frame_maps([(t, g, n, h[::11], r[::11]) for t, g, n, h, r in benchmarks.convergence.MAPS])
     assert list(dict.fromkeys(frame["game"])) == ["quadratic game", "GAN", "GAN + R1 0.3", "NS-GAN"]
     assert set(frame["verdict"]) <= set(dynamics_plots.MARKS)
+
+
+@pytest.mark.parametrize("profile", benchmarks.convergence.PROFILES)
+def test_the_study_looks_often_enough_to_see_a_cycle_and_measures_rotation(profile: str) -> None:
+    for experiment in benchmarks.convergence.experiments(profile):
+        assert experiment.steps // 2 // experiment.every >= SHORTEST
+        assert experiment.settings["rotation"] is True
 
 
 # --- frames ----------------------------------------------------------------------------------------------------------------

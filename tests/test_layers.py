@@ -18,8 +18,8 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "measures", "overview", "page", "phase_map", "published", "repair",
-    "shared", "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "gans", "measures", "overview", "page", "phase_map", "published", "real_nets",
+    "repair", "shared", "throughput", "vanishing_gradients",
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
@@ -46,18 +46,20 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
-    {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES), "frozen", "planted", "remedies", "sweep", "timing"},
+    {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}
+    | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"dynamics_plots", "frozen_plots", "repair_plots", "throughput_plots"},
+    {"convergence_plots", "dynamics_plots", "frozen_plots", "repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "cycles", "dynamics_plots", "frozen", "frozen_plots",
+    "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots", "cycles", "dynamics_plots",
+    "frozen", "frozen_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from ganlab import trace
+from ganlab.cycles import cycle
 from ganlab.diagnoses import DIAGNOSES
 from ganlab.diagnoses.looks import late
 from ganlab.experiment import Run
@@ -74,6 +75,8 @@ def non_convergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
             verdict, onset, evidence = _judged(steps, motion[:, m], turned[:, m], distance[:, m], strictness)
             if (ever := held.over_all[m]) > held.at_each_look[m] + 0.5:
                 evidence += f"; {ever:g} modes are held at some look of that time, {held.at_each_look[m]:.1f} at each"
+            if verdict == "present" and (turn := cycle(counts[len(steps) // 2 :, m])).verdict == "cycle":
+                evidence += f"; in the second half they come round every {turn.period * run.experiment.every:.0f} steps"
         rows.append((m, row.seed, verdict, onset, evidence, float(np.median(turned[-wide:, m]))))
     return pd.DataFrame(rows, columns=["member", "seed", "verdict", "onset", "evidence", "turnover"])
 

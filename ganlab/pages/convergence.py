@@ -1,4 +1,7 @@
-"""The page about convergence on games with known answers: which methods arrive, which circle, and what the literature says."""
+"""The page about convergence: nets first, watched by every instrument; then games with known answers, which say why.
+
+Which methods arrive, which circle, and what the literature says; the part about nets is in `real_nets.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from ganlab.dynamics import GAMES, RULES, eigenvalues
 from ganlab.dynamics.methods import METHODS, PLAYS, Method
 from ganlab.dynamics.verdicts import Judged, judge
 from ganlab.dynamics_plots import Found, Plan
+from ganlab.experiment import Run
+from ganlab.pages import real_nets
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
+from ganlab.pages.shared import distinct, environment, settings, sources
 
 TONES = {"converges": "absent", "converges sublinearly": "inconclusive", "undecided": "inconclusive"}
 """Tone of a verdict's cell; all others are failures."""
@@ -49,9 +55,10 @@ def convergence_page(
     maps: Sequence[Plan],
     methods: Sequence[str] = tuple(METHODS),
     plays: Sequence[str] = tuple(PLAYS),
+    runs: Sequence[Run] = (),
     name: str = "convergence",
 ) -> Page:
-    """Return the page; all of it is computed here, in seconds.
+    """Return the page; what is about games with known answers is computed here, in seconds.
 
     Parameters
     ----------
@@ -59,22 +66,30 @@ def convergence_page(
         Which maps over two step sizes to show.
     methods, plays
         Names in `METHODS` and `PLAYS`.
+    runs
+        Runs of nets, watched with `rotation=True`; without any the page is about games with known answers alone.
     """
+    runs = distinct(runs)
     found = {
         (method, play): judge(METHODS[method].game, step_size=STEP, steps=STEPS, **PLAYS[play], **METHODS[method].numbers)
         for method in methods for play in plays
     }  # fmt: skip
     sections = [
         Section("The smallest GAN", [Text(_explained())]),
-        Section("The verdict", [_verdicts(found), _eigenvalues(methods, found)]),
-        Section("The evidence: paths", [_portraits(found), *_distances(found)]),
-        Section("The evidence: other ways of moving", [_contraction(), _averages()]),
-        Section("The evidence: two step sizes", [_maps(maps)]),
+        Section("The smallest GAN: the verdict", [_verdicts(found), _eigenvalues(methods, found)]),
+        Section("The smallest GAN: paths", [_portraits(found), *_distances(found)]),
+        Section("The smallest GAN: other ways of moving", [_contraction(), _averages()]),
+        Section("The smallest GAN: two step sizes", [_maps(maps)]),
         Section("What the words mean", [Text(_words())]),
         Section("How it was computed", [Text(_method())]),
         Section("Sources", [Text(_sources(methods))]),
     ]
-    return Page(name, "Which GAN methods converge, and which circle?", _answer(found), sections)
+    answer = _answer(found)
+    if runs:
+        nets = Section("Settings of the nets", [settings(runs), Text(environment(runs)), Text(sources(runs))])
+        sections = [*real_nets.sections(runs), *sections, nets]
+        answer = f"{real_nets.answer(runs)} {answer}"
+    return Page(name, "Which GAN methods converge, and which circle?", answer, sections)
 
 
 def _answer(found: Found) -> str:
