@@ -24,20 +24,20 @@ within a few thousand steps: the critic with a gradient penalty covers it, so th
 VARIANTS: dict[str, dict[str, Any]] = {
     "gan": {},
     "nsgan": {},
-    "lsgan": {},
     "wgan_gp": {},
     "r1gan": {"r1": 0.1},  # as wgan_gp's: weights of 10 are for images
     "r3gan": {"r1": 0.1, "r2": 0.1, "average": 0.99},  # its source judges the running mean
+    "lsgan": {},
     "hinge": {},
     "dragan": {},
     "rpgan": {},
     "wgan": {"lr": 5e-5},  # weight clipping needs its own small rate
 }
 ALL = tuple(VARIANTS)
-SIX, FOUR = ALL[:6], ("gan", "nsgan", "r1gan", "r3gan")
+FIVE, FOUR = ALL[:5], ("gan", "nsgan", "r1gan", "r3gan")
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 8, "ring8": (FOUR, 1200), "grid25": (SIX, 2200)},
+    "quick": {"seeds": 8, "ring8": (FOUR, 1200), "grid25": (FIVE, 2200)},
     "standard": {"seeds": 16, "ring8": (ALL, 10_000), "grid25": (ALL, 10_000)},
     "full": {"seeds": 40, "ring8": (ALL, 30_000), "grid25": (ALL, 30_000)},
 }
@@ -55,7 +55,7 @@ def experiments(profile: str) -> list[Experiment]:
     return planned
 
 
-@pytest.mark.parametrize("variant", SIX)
+@pytest.mark.parametrize("variant", FIVE)
 def test_block_of_steps(benchmark: BenchmarkFixture, variant: str) -> None:
     experiment = plan(variant, "ring8", seeds=8, steps=BLOCK, **{**NETS, **VARIANTS[variant]})
     game, data = build(experiment)

@@ -25,7 +25,7 @@ units, 256 samples."""
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {
         "variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "updates": 1200, "line": (300, 1200),
-        "usual": {"seeds": 8, "every": 20, "evaluation": 256, "hidden": (64, 64), "batch": 128},
+        "usual": {"seeds": 8, "every": 40, "evaluation": 256, "hidden": (64, 64), "batch": 128},
     },
     "standard": {
         "variants": tuple(VARIANTS), "ages": (0, 500, 5000), "updates": 4000, "line": (2000, 8000),

@@ -92,8 +92,8 @@ def frame_rates(runs: Sequence[Run], diagnoses: Sequence[Diagnosis]) -> pd.DataF
 
 
 def draw_rates(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
-    """Points with intervals, a row per variant; the dotted line is the tolerated rate."""
-    order = list(dict.fromkeys(frame["variant"]))
+    """Points with intervals, a row for each of `colours`, so that panels share them; the dotted line is the tolerated rate."""
+    order = list(colours)
     for row in frame.to_dict("records"):
         y, colour = order.index(row["variant"]), colours[row["variant"]]
         ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=3, solid_capstyle="round", alpha=0.45)

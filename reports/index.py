@@ -96,7 +96,7 @@ def main(settings: Index) -> int:
     pages = [page(found[name]) for name, (_, page) in chosen.items()]
     pages += played
     pages += [MEASURED[name][1](timings) for name, timings in measured.items()]
-    gans = [mine for mine in found.values() if mine[0].experiment.kind == "gan"]
+    gans = {name.replace("_", " "): mine for name, mine in found.items() if mine[0].experiment.kind == "gan"}
     if len(gans) > 1:
         pages.insert(0, overview_page(gans))
     path = write(pages, settings.out, " ".join(["python -m reports.index", *settings.studies, "--profile", settings.profile]))

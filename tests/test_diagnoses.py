@@ -253,3 +253,13 @@ def test_the_rate_in_a_diagnosis_is_that_of_stats() -> None:
     assert found.interval == (expected.low, expected.high)
     assert isinstance(found.members, pd.DataFrame)
     assert np.isclose(found.rate, 1.0)
+
+
+def test_how_a_frozen_generator_ends_is_not_judged() -> None:
+    run = run_of(of_modes(RING, [1]), steps=STEPS)
+    settings = {**run.experiment.settings, "frozen_at": 0}
+    found = diagnose(replace(run, experiment=replace(run.experiment, settings=settings)))
+    assert diagnose(run)["mode_collapse"].failures == diagnose(run)["mode_collapse"].n > 0
+    for code in ("mode_collapse", "non_convergence"):
+        assert found[code].verdict == "not applicable"
+        assert "freezes" in found[code].evidence

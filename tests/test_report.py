@@ -31,6 +31,8 @@ from ganlab.registry import InputError
 from ganlab.registry import shown as as_symbols
 from ganlab.supervised import perform, plan
 from ganlab.train import environment
+from tests.faked import planned
+from tests.faked import run_of as planned_run
 from tests.planted import Sampler, blob, of_modes, perfect, run_of, until
 
 RING = data.get("ring8")
@@ -763,3 +765,21 @@ def test_a_browser_opens_the_page_without_complaint(runs: list[Run], classified:
             assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]
             view.close()
         browser.close()
+
+
+def test_panels_of_rates_share_their_rows_also_where_a_variant_is_missing() -> None:
+    frame = pd.DataFrame([{"variant": "b", "data": "d", "rate": 0.5, "low": 0.4, "high": 0.6, "failures": 1, "n": 2}])
+    _, ax = plt.subplots()
+    plots.draw_rates(frame, ax, colours={"a": "C0", "b": "C1"})
+    plt.close()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.lines[-2].get_ydata().tolist() == [1]
+
+
+def test_runs_of_one_title_are_named_by_the_setting_in_which_they_differ() -> None:
+    runs = [planned_run(planned("nsgan", beta1=beta1)) for beta1 in (0.0, 0.5)]
+    assert [run.experiment.subject for run in shared.distinct(runs)] == ["nsgan beta1 0", "nsgan beta1 0.5"]
+    by_objective = [planned_run(planned("nsgan", objective=name)) for name in ("minimax", "hinge")]
+    assert [run.experiment.subject for run in shared.distinct(by_objective)] == ["nsgan minimax", "nsgan hinge"]
+    runs += [planned_run(planned("nsgan", beta1=0.0, batch=8))]
+    assert [run.experiment.subject for run in shared.distinct(runs)] == [f"nsgan {run.experiment.id[:4]}" for run in runs]

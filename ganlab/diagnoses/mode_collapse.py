@@ -19,6 +19,7 @@ from ganlab import trace
 from ganlab.diagnoses import DIAGNOSES
 from ganlab.diagnoses.looks import LATE, begin, late, width
 from ganlab.experiment import Run
+from ganlab.frozen import is_frozen
 
 LOST = 0.1
 """A mode is lost when it has less than this part of its due. A tenth, so that a perfect sampler with 20 samples due loses
@@ -60,6 +61,8 @@ NAMED = 12
 )
 def mode_collapse(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """The generator misses modes of the data, gives them wrong weights, or has lost the spread inside them."""
+    if is_frozen(run):
+        return "the generator freezes, so how it ends says nothing of its training"
     known = set(run.trace["name"])
     if not known & {"mode_count", "cell_count"}:
         return "no modes are known, and the evaluation samples are too few to be counted in cells; take evaluation=1000 or more"

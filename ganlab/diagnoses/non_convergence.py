@@ -15,6 +15,7 @@ from ganlab.cycles import cycle
 from ganlab.diagnoses import DIAGNOSES
 from ganlab.diagnoses.looks import late
 from ganlab.experiment import Run
+from ganlab.frozen import is_frozen
 from ganlab.turnover import hopping, turnover
 
 LATE = 1 / 3
@@ -53,6 +54,8 @@ LOOKS = 9
 )
 def non_convergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """Late in the run the generator's distribution still moves: it turns over modes, swings, or circles."""
+    if is_frozen(run):
+        return "the generator freezes, so how it ends says nothing of its training"
     known = set(run.trace["name"])
     if "motion" not in known and "mode_nearest" not in known:
         return "the trace tells neither how samples moved between looks nor their modes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -31,34 +31,40 @@ class Pair(NamedTuple):
     compared: int
 
 
-def overview_page(studies: Sequence[Sequence[Run]], name: str = "overview") -> Page:
+def overview_page(studies: Mapping[str, Sequence[Run]], name: str = "overview") -> Page:
     """Return the page: for each failure and data set the usual GAN, and what fails least on the same seeds.
 
     Runs are compared within a study, where they share data, seeds and what freezes.
+
+    Parameters
+    ----------
+    studies
+        Runs of each study, by its name.
     """
-    judged = [[(run, diagnose(run)) for run in distinct(runs)] for runs in studies]
+    judged = {study: [(run, diagnose(run)) for run in distinct(runs)] for study, runs in studies.items()}
     rows: list[list[Cell | str]] = []
     said, never, not_judged = [], [], []
     for code in DIAGNOSES:
-        mine = [[Judged(run, found[code]) for run, found in study if found[code].n] for study in judged]
-        title, seeds = DIAGNOSES.entry(code).facts["title"], sum(j.found.n for study in mine for j in study)
-        pairs = [pair for study in mine for group in _alike(study) if (pair := _pair(group))]
+        mine = {study: [Judged(run, found[code]) for run, found in both if found[code].n] for study, both in judged.items()}
+        title, seeds = DIAGNOSES.entry(code).facts["title"], sum(j.found.n for study in mine.values() for j in study)
+        pairs = [(study, pair) for study, runs in mine.items() for pair in _pairs(runs)]
         if pairs:
-            rows += [[Cell(title, note=p.failing.run.experiment.data), _happens(p.failing), _avoids(p)] for p in pairs]
-            said.append(_sentence(title, max(pairs, key=lambda pair: pair.failing.found.rate)))
+            rows += [[Cell(title, note=f"study {study}"), _happens(pair.failing), _avoids(pair)] for study, pair in pairs]
+            said.append(_sentence(title, min((pair for _, pair in pairs), key=lambda p: (-p.failing.found.rate, p.p_value))))
         elif seeds:
             never.append(f"{title.lower()} (0 of {seeds} seeds)")
         else:
             not_judged.append(title.lower())
-    n_seeds = sum(len(run.experiment.members()) for study in studies for run in study)
+    n_seeds = sum(len(run.experiment.members()) for runs in studies.values() for run in runs)
     rest = [f"Not seen: {', '.join(never)}."] if never else []
     rest += [f"Could not be judged on these runs: {', '.join(not_judged)}."] if not_judged else []
     tables = [Table(
         "What failed, and what did not", ["failure", "happens", "is avoided"], rows,
         "Failed seeds of those that could be judged, with the 95 % Wilson interval of the rate. Happens: to the usual GAN, "
         f"{BASELINE}; where that did not fail, to the run with most failures. Avoided: the run of the same study, on the same "
-        "data and seeds, in which fewest failed. The exact McNemar test says whether that is more than chance, after Holm's "
-        f"correction for all pairs from which the two were chosen, at {ALPHA:.0%}.",
+        "data and seeds, in which fewest failed; runs of which some seed could not be judged are left out. The exact McNemar "
+        "test says whether that is more than chance, after Holm's correction for all pairs from which the two were chosen, at "
+        f"{ALPHA:.0%}.",
     )] if rows else []  # fmt: skip
     answer = f"Of {n_seeds} trainings: " + "; ".join(said) + "." if said else f"None of {n_seeds} trainings is seen to fail."
     sections = [Section("The failures", [*tables, *([Text(rest)] if rest else [])])]
@@ -66,14 +72,21 @@ def overview_page(studies: Sequence[Sequence[Run]], name: str = "overview") -> P
 
 
 def _alike(study: Sequence[Judged]) -> list[list[Judged]]:
-    """Return the runs of a study in groups that can be compared seed by seed: the same data and seeds, all judged."""
+    """Return the runs of a study in groups that can be compared seed by seed: the same data and seeds, all of them judged."""
     groups: dict[object, list[Judged]] = {}
     for judged in study:
         e = judged.run.experiment
-        frozen = tuple(e.settings.get(key) for key in ("frozen_at", "fresh_discriminator"))
-        whole = judged.found.n == len(e.seeds)
-        groups.setdefault((e.data, e.seeds, frozen) if whole else id(judged), []).append(judged)
+        if judged.found.n == len(e.seeds):
+            frozen = tuple(e.settings.get(key) for key in ("frozen_at", "fresh_discriminator"))
+            groups.setdefault((e.data, e.seeds, frozen), []).append(judged)
     return list(groups.values())
+
+
+def _pairs(study: Sequence[Judged]) -> list[Pair]:
+    """Return a pair for each group of a study in which a seed failed; where none can be compared, the worst run alone."""
+    pairs = [pair for group in _alike(study) if (pair := _pair(group))]
+    worst = max(study, key=lambda j: j.found.failures, default=None)
+    return pairs or ([Pair(worst, None, 1.0, 0)] if worst and worst.found.failures else [])
 
 
 def _pair(group: Sequence[Judged]) -> Pair | None:
@@ -112,7 +125,7 @@ def _happens(judged: Judged) -> Cell:
 
 def _avoids(pair: Pair) -> Cell:
     if pair.avoiding is None:
-        return Cell("nothing to compare with", tone="inconclusive", note="no other run has the same data and seeds")
+        return Cell("nothing to compare with", tone="inconclusive", note="no other run has the same data and seeds, all judged")
     d, e = pair.avoiding.found, pair.avoiding.run.experiment
     told = pair.p_value <= ALPHA and d.failures < pair.failing.found.failures
     note = f"{_rate(d)}\np = {pair.p_value:.2g} after correction for {pair.compared} pair{'s' * (pair.compared > 1)}"

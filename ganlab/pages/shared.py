@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,25 +12,40 @@ from ganlab.pages.page import Cell, Table
 def distinct(runs: Sequence[Run]) -> list[Run]:
     """Return each run once, one for each value of its numbers, under a name of its own.
 
-    Runs of one variant on one data set get the start of their id too.
+    Runs of one variant on one data set get the one setting too in which they differ; where that is not enough, the start of
+    their id.
     """
     unique = [part for run in {run.experiment.id: run for run in runs}.values() for part in run.parts()]
-    titles = Counter(run.experiment.title for run in unique)
     named = []
     for run in unique:
-        e = run.experiment
-        shared = titles[e.title] > 1
-        named.append(replace(run, experiment=replace(e, subject=f"{e.subject} {e.id[:4]}")) if shared else run)
+        alike = [other for other in unique if other.experiment.title == run.experiment.title]
+        if len(alike) > 1:
+            subject = f"{run.experiment.subject} {_difference(run, alike)}"
+            run = replace(run, experiment=replace(run.experiment, subject=subject))
+        named.append(run)
     return named
+
+
+def _difference(run: Run, alike: Sequence[Run]) -> str:
+    """Return the value of the one setting that tells a run from others of its title, or the start of its id."""
+    own = [_own(other) for other in alike]
+    names = [name for name in _own(run) if len({values.get(name) for values in own}) > 1]
+    if len(names) == 1 and len({values.get(names[0]) for values in own}) == len(alike):
+        value = _own(run)[names[0]]
+        return value if names[0] == "objective" else f"{names[0]} {value}"
+    return run.experiment.id[:4]
+
+
+def _own(run: Run) -> dict[str, str]:
+    """Return all that was chosen for a run, as text."""
+    e = run.experiment
+    own = {"steps": e.steps, "seeds": _seeds(e.seeds), "looks every": e.every, **e.settings}
+    return {name: _plain(value) for name, value in {**own, **{name: v[0] for name, v in e.numbers.items()}}.items()}
 
 
 def settings(runs: Sequence[Run]) -> Table:
     """Return what all runs have in common, and what is each one's own."""
-    by_run: dict[str, dict[str, str]] = {}
-    for run in runs:
-        e = run.experiment
-        own = {"steps": e.steps, "seeds": _seeds(e.seeds), "looks every": e.every, **e.settings}
-        by_run[e.title] = {k: _plain(v) for k, v in {**own, **{k: v[0] for k, v in e.numbers.items()}}.items()}
+    by_run = {run.experiment.title: _own(run) for run in runs}
     columns: dict[str, dict[str, str]] = {}
     for run in runs:  # one row a variant, unless its settings differ between data sets
         e = run.experiment
