@@ -50,7 +50,8 @@ def overview_page(studies: Mapping[str, Sequence[Run]], name: str = "overview") 
         pairs = [(study, pair) for study, runs in mine.items() for pair in _pairs(runs)]
         if pairs:
             rows += [[Cell(title, note=f"study {study}"), _happens(pair.failing), _avoids(pair)] for study, pair in pairs]
-            said.append(_sentence(title, min((pair for _, pair in pairs), key=lambda p: (-p.failing.found.rate, p.p_value))))
+            told_apart_first = sorted((pair for _, pair in pairs), key=lambda p: (p.p_value > ALPHA, -p.failing.found.rate))
+            said.append(_sentence(title, told_apart_first[0]))
         elif seeds:
             never.append(f"{title.lower()} (0 of {seeds} seeds)")
         else:
