@@ -30,6 +30,7 @@ MOMENTS = 20
 
 BY_MEMBER = frozenset(
     {"generated", "generator", "discriminator", "surface_logits", "surface_pulls", "test_losses", "test_predicted"}
+    | {"inputs", "truth", "predicted", "references", "free", "free_references"}
 )
 """The samples whose first axis is the member; the others are the same for all members."""
 
@@ -49,9 +50,9 @@ class Experiment:
     Parameters
     ----------
     kind
-        What is trained: "gan", or "classifier" for the supervised baselines.
+        What is trained: "gan", "classifier" for the supervised baselines on images, or "learner" for tables and series.
     subject
-        The variant or classifier, by name; for nets of your own, the text that describes them.
+        The variant, classifier or net, by name; for nets of your own, the text that describes them.
     data
         The data distribution, by name and settings.
     seeds
