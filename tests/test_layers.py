@@ -18,8 +18,9 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "overview", "page", "phase_map", "published", "repair", "shared",
-    "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "gans", "lecture", "lecture.airline", "lecture.breast_cancer",
+    "lecture.learned", "lecture.regression", "overview", "page", "phase_map", "published", "repair", "shared", "throughput",
+    "vanishing_gradients",
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
@@ -50,7 +51,7 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"dynamics_plots", "frozen_plots", "repair_plots", "throughput_plots"},
+    {"dynamics_plots", "frozen_plots", "learning_plots", "repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
@@ -58,6 +59,7 @@ LAYERS = [
 
 TORCH_FREE = {
     "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "cycles", "dynamics_plots", "frozen", "frozen_plots",
+    "learning_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

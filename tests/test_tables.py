@@ -111,7 +111,7 @@ def spoiled(rows: Tensor, place: tuple[int, int], value: float) -> Tensor:
 @pytest.mark.parametrize(
     ("x", "y", "classes", "message"),
     [
-        (spoiled(ROWS, (4, 1), math.nan), LABELS, ("a", "b"), "table 't' has missing or infinite values in 1 of 6 rows, first in row 4"),
+        (spoiled(ROWS, (4, 1), math.nan), LABELS, ("a", "b"), "missing or infinite values in 1 of 6 rows, first in row 4"),
         (ROWS, LABELS[:5], ("a", "b"), "table 't' has 6 rows and 5 labels; each row needs one"),
         (ROWS, LABELS + 1, ("a", "b"), "must be 0 to 1, each of them there, for the classes a, b; got 1, 2"),
         (ROWS, LABELS, ("a", "b", "c"), "must be 0 to 2, each of them there, for the classes a, b, c; got 0, 1"),
