@@ -24,7 +24,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "optimizers": ("ganlab.optim:OPTIMIZERS",),
     "data": ("ganlab.data:DATA",),
     "labelled": ("ganlab.data.tables:LABELLED",),
-    "tasks": ("ganlab.learning:TASKS",),
+    "tasks": ("ganlab.tasks:TASKS",),
     "nets": ("ganlab.nets:NETS",),
     "probes": ("ganlab.probes:PROBES",),
     "rules": ("ganlab.metrics:RULES",),

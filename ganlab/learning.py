@@ -4,7 +4,7 @@
 written for one member and mapped by `engine.Advance`, as a GAN's is. Each seed has its own split into training and test set,
 its own initial weights and its own batches; nets with the same seed share them all but the weights.
 
-What a task is - loss, what is measured, what it is held against without training - is a line in `TASKS`.
+What a task is - loss, what is measured, what it is held against without training - is a line in `tasks.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import grad_and_value
-from torch.nn.functional import cross_entropy, mse_loss, one_hot
 from torch.utils._pytree import tree_map
 
 from ganlab import rng, trace
@@ -36,6 +35,7 @@ from ganlab.experiment import Experiment, Member, Run, at_least, number_values, 
 from ganlab.nets import NETS, Net
 from ganlab.optim import OPTIMIZERS, Memory, Numbers, Optimizer
 from ganlab.registry import InputError, Registry, unknown
+from ganlab.tasks import SCALINGS, TASKS, Scaling, Task, predictions, scaled_by
 from ganlab.train import Tick, environment
 
 LEARNERS = tuple(name for name, net in NETS.items() if {"n_in", "n_out"} <= set(inspect.signature(net).parameters))
@@ -48,117 +48,6 @@ NUMBERS: Mapping[str, float] = {
 
 STRUCTURE: Mapping[str, Any] = {"optimizer": "adam", "batch": 0, "test_share": 0.2, "scaling": "train", "shuffled": False}
 """Settings, and what they are when nobody says otherwise; see `plan`."""
-
-SCALINGS = ("train", "whole", "none")
-
-Predict = Callable[[Tensor], Tensor]
-"""From inputs `[n, *features]` in the data's units to predictions `[n, output]`."""
-
-
-# --- tasks -------------------------------------------------------------------------------------------------------------
-
-
-class Scaling(NamedTuple):
-    """Means and standard deviations that inputs and targets are brought to 0 and 1 with: `[features]`, and one each for y."""
-
-    x_mean: Tensor
-    x_std: Tensor
-    y_mean: Tensor
-    y_std: Tensor
-
-    def inputs(self, x: Tensor) -> Tensor:
-        return (x - self.x_mean) / self.x_std
-
-    def targets(self, y: Tensor) -> Tensor:
-        """Return numbers as the net learns them; classes as they are."""
-        return (y - self.y_mean) / self.y_std if y.is_floating_point() else y
-
-    def units(self, outputs: Tensor) -> Tensor:
-        return outputs * self.y_std + self.y_mean
-
-
-class Task(NamedTuple):
-    """What is learned and how it is judged, for one member.
-
-    Parameters
-    ----------
-    loss
-        Of outputs and scaled targets: what training makes small.
-    predict
-        From outputs to predictions `[n, output]`: probabilities of classes, or numbers in the data's units.
-    measure, measured
-        What is read off predictions and truth, and its name.
-    references
-        What needs no training, or has a closed form: functions of a split that return how they predict.
-    runs_free
-        Whether predictions are fed back as inputs, for a forecast of many steps.
-    """
-
-    loss: Callable[[Tensor, Tensor], Tensor]
-    predict: Callable[[Tensor, Scaling], Tensor]
-    measure: str
-    measured: Callable[[Tensor, Tensor], Tensor]
-    references: Mapping[str, Callable[[Split], Predict]]
-    runs_free: bool = False
-
-
-TASKS: Registry[Task] = Registry("task")
-
-
-def _accuracy(probabilities: Tensor, y: Tensor) -> Tensor:
-    return (probabilities.argmax(-1) == y).to(probabilities.dtype).mean()
-
-
-def _rmse(predicted: Tensor, y: Tensor) -> Tensor:
-    return (predicted - y).square().mean().sqrt()
-
-
-def _frequencies(split: Split) -> Predict:
-    """The share of each class in the training set, whatever the input."""
-    shares = one_hot(split.y).double().mean(0)
-    return lambda x: shares.expand(len(x), -1)
-
-
-def _mean(split: Split) -> Predict:
-    return lambda x: split.y.mean(0).expand(len(x), -1)
-
-
-def _least_squares(split: Split) -> Predict:
-    """Linear regression with an intercept, fitted to the training set; of a window, an autoregression."""
-
-    def design(x: Tensor) -> Tensor:
-        return torch.cat([x.flatten(1), torch.ones(len(x), 1, dtype=x.dtype)], 1)
-
-    weights = torch.linalg.lstsq(design(split.x), split.y, driver="gelsd").solution
-    return lambda x: design(x) @ weights
-
-
-TASKS.add(
-    "classification",
-    Task(cross_entropy, lambda outputs, _: outputs.softmax(-1), "accuracy", _accuracy, {"most frequent class": _frequencies}),
-    source="Bishop 2006, section 4.3.4: cross-entropy of the softmax of outputs",
-    summary="One class of several: accuracy, against the most frequent class.",
-)
-TASKS.add(
-    "regression",
-    Task(mse_loss, lambda outputs, s: s.units(outputs), "rmse", _rmse, {"mean": _mean, "linear regression": _least_squares}),
-    source="Bishop 2006, section 3.1.1: squares of normal errors",
-    summary="Numbers: root mean square error in the data's units, against the mean and linear regression.",
-)
-TASKS.add(
-    "forecasting",
-    Task(
-        mse_loss, lambda outputs, s: s.units(outputs), "rmse", _rmse,
-        {
-            "persistence": lambda split: lambda x: x[:, -1],
-            "seasonal naive": lambda split: lambda x: x[:, 0],  # the number one window ago: the same month, of 12
-            "autoregression": _least_squares,
-        },
-        runs_free=True,
-    ),
-    source="Hyndman and Athanasopoulos 2021, Forecasting: Principles and Practice, sections 5.2 and 9.3",
-    summary="The next number of a series: root mean square error, against naive forecasts and an autoregression.",
-)  # fmt: skip
 
 
 # --- from names to things ----------------------------------------------------------------------------------------------
@@ -283,21 +172,7 @@ def prepare(data: str | Labelled, experiment: Experiment, member: Member) -> Les
     split = found.split(settings["test_share"], stream)
     if settings["shuffled"]:
         split = split._replace(y=split.y[torch.randperm(len(split.y), generator=stream)])
-    return Lesson(found, split, _scaling(split, settings["scaling"]), stream)
-
-
-def _scaling(split: Split, how: str) -> Scaling:
-    """Return by what inputs and targets are scaled; a feature that never changes is only shifted."""
-    x = torch.cat([split.x, split.test_x]) if how == "whole" else split.x
-    y = torch.cat([split.y, split.test_y]) if how == "whole" else split.y
-    n_features = x.shape[-1]
-    if how == "none" or not y.is_floating_point():
-        y = torch.tensor([-1.0, 1.0], dtype=x.dtype)  # mean 0 and std 1
-    if how == "none":
-        x = y[:, None].expand(-1, n_features)
-    rows = x.reshape(-1, n_features)
-    std = rows.std(0, correction=0)
-    return Scaling(rows.mean(0), torch.where(std > 0, std, 1.0), y.mean(), y.std(correction=0))
+    return Lesson(found, split, scaled_by(split, settings["scaling"]), stream)
 
 
 def network(experiment: Experiment, lesson: Lesson) -> Net:
@@ -355,21 +230,6 @@ def look(net: Net, task: Task, state: State, split: Split, scaling: Scaling) -> 
         read[f"{part}_{task.measure}"] = task.measured(task.predict(outputs, scaling), y)
     sound = torch.isfinite(read["train_loss"]) & torch.isfinite(state.parameters).all()
     return {name: torch.where(sound, value, torch.nan) for name, value in read.items()}
-
-
-def predictions(predict: Predict, task: Task, split: Split) -> dict[str, Tensor]:
-    """Return what is predicted of the test set `[n, output]`, and where a task runs free, what its own forecasts lead to."""
-    found = {"predicted": predict(split.test_x)}
-    return found | ({"free": free_run(predict, split.test_x[:1], len(split.test_x))} if task.runs_free else {})
-
-
-def free_run(predict: Predict, window: Tensor, n: int) -> Tensor:
-    """Return n forecasts `[n, 1]` from one window `[1, time, 1]`, each read as if it had been seen."""
-    written: list[Tensor] = []
-    for _ in range(n):
-        written.append(predict(window))
-        window = torch.cat([window[:, 1:], written[-1][..., None]], 1)
-    return torch.cat(written)
 
 
 # --- all members -------------------------------------------------------------------------------------------------------

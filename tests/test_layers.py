@@ -18,7 +18,7 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "lecture", "lecture.airline", "lecture.breast_cancer",
+    "calibration", "classifiers", "convergence", "gans", "learners", "lecture", "lecture.airline", "lecture.breast_cancer",
     "lecture.learned", "lecture.regression", "overview", "page", "phase_map", "published", "repair", "shared", "throughput",
     "vanishing_gradients",
 )  # fmt: skip
@@ -34,7 +34,7 @@ LAYERS = [
     {f"metrics.{name}" for name in ("classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
-    {"metrics", "nets", "objectives", "optim", "penalties"},
+    {"metrics", "nets", "objectives", "optim", "penalties", "tasks"},
     {"regularizers", "updates"},
     {"rotation"},
     {"parts"},

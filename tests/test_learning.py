@@ -15,14 +15,15 @@ from torch.nn.functional import cross_entropy
 
 from ganlab import learning, stats
 from ganlab.data.series import Series
-from ganlab.data.tables import Table
+from ganlab.data.tables import Split, Table
 from ganlab.experiment import Run
-from ganlab.learning import TASKS, plan, prepare, run, train
+from ganlab.learning import plan, prepare, run, train
 from ganlab.memory import need
 from ganlab.optim import OPTIMIZERS
 from ganlab.registry import InputError
 from ganlab.store import Store
 from ganlab.sweep import sweep
+from ganlab.tasks import SCALINGS, TASKS, free_run, scaled_by
 from ganlab.trace import last, select, wide
 
 F64 = torch.float64
@@ -235,7 +236,7 @@ def test_free_running_forecasts_without_training_are_what_they_must_be() -> None
 
 def test_a_free_run_reads_its_own_forecasts() -> None:
     """Each number the sum of the two before: 1, 1, 2, 3, 5, ..."""
-    found = learning.free_run(lambda x: x.sum(1), torch.ones(1, 2, 1), 5)
+    found = free_run(lambda x: x.sum(1), torch.ones(1, 2, 1), 5)
     assert found[:, 0].tolist() == [2, 3, 5, 8, 13]
 
 
@@ -266,6 +267,31 @@ def test_recurrent_nets_write_sequences(data: str) -> None:
     waves = run("gru", data, hidden=16, seeds=2, steps=150, every=150, lr=2e-2)
     assert waves.samples["predicted"].shape == (2, 40, 12)
     assert (last(waves.trace, "test_rmse") < 0.8 * reference(waves, "reference_rmse", "mean")).all()
+
+
+# --- scaling -----------------------------------------------------------------------------------------------------------
+
+
+def test_scaling_brings_the_training_rows_to_mean_0_and_std_1_and_a_leak_all_rows() -> None:
+    """The airline grows: scaled by the training months its test months lie far out, and by the whole series not so far."""
+    lessons = {s: prepare("airline", p, p.members()[0]) for s in SCALINGS for p in [plan("linear", "airline", scaling=s)]}
+    means = {}
+    for how, (_, split, scaling, _) in lessons.items():
+        x, y = scaling.inputs(split.x), scaling.targets(split.y)
+        rows = {"train": x, "whole": torch.cat([x, scaling.inputs(split.test_x)])}.get(how)
+        if rows is not None:
+            assert rows.mean().item() == pytest.approx(0, abs=1e-9)
+            assert rows.std(correction=0).item() == pytest.approx(1)
+        torch.testing.assert_close(scaling.units(y), split.y)
+        means[how] = scaling.targets(split.test_y).mean().item()
+    assert means["none"] > 100 > means["train"] > means["whole"] + 0.5
+
+
+def test_what_never_changes_is_only_shifted() -> None:
+    rows = torch.tensor([[1.0, 5.0], [3.0, 5.0]], dtype=F64)
+    scaling = scaled_by(Split(rows, torch.full((2, 1), 7.0, dtype=F64), rows, rows[:, :1]), "train")
+    assert scaling.inputs(rows).tolist() == [[-1, 0], [1, 0]]
+    assert scaling.targets(torch.tensor([[7.0], [8.0]])).tolist() == [[0], [1]]
 
 
 # --- what cannot be ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from benchmarks.lecture import regression as regression_study
 from ganlab import learning, learning_plots, stats
 from ganlab.experiment import Run
 from ganlab.learning import perform
+from ganlab.pages import pages_of
 from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, regression
 from ganlab.pages.page import Figure, Section, Table, render
 from ganlab.trace import last
@@ -159,6 +160,20 @@ def test_a_mean_counts_the_diverged() -> None:
     cell = learned.mean_cell([1.0, 3.0, np.nan], learned.plain)
     assert (cell.text, cell.note.partition("n=")[2]) == ("2", "2; 1 diverged, left out")
     assert learned.mean_cell([np.nan], learned.plain).text == "no seed has a value"
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "airline"])
+def test_runs_of_ones_own_have_a_page_for_each_data_set(name: str) -> None:
+    """With every value of a number as a variant, and each variant under a name of its own."""
+    data = {run.experiment.data for run in tiny(name)}
+    pages = pages_of([*tiny(name), learning.run("linear", "people", seeds=2, steps=2, lr=[1e-2, 1e-1], test_share=0.25)])
+    assert len(pages) == len(data) + 1
+    assert len({page.name for page in pages}) == len(pages)
+    rows = [row[0].text for row in pages[-1].sections[0].blocks[0].cells()]
+    assert rows == ["linear lr=0.01", "linear lr=0.1", "most frequent class"]
+    if name == "breast_cancer":
+        assert len(pages[0].sections[0].blocks[0].rows) == 5 + 1
+        assert "What do nets learn of breast_cancer?" in render(pages, "a test")
 
 
 def test_waves_are_shown_seed_by_seed() -> None:

@@ -141,6 +141,7 @@ def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts
 
 SCORES = (
     ("high_quality_share", "default"), ("modes_covered", "default"), ("kl_off_mode", ""), ("test_accuracy", ""),
+    ("test_rmse", ""),
 )  # fmt: skip
 """What two runs are compared by at their last step, where they have it."""
 

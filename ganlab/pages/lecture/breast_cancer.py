@@ -31,7 +31,7 @@ def section(runs: Sequence[Run]) -> Section:
         [
             Text([_answer(found, decided[0]), _scaling_answer(decided[1])]),
             learned.scores(
-                "Test accuracy", "predicted by", {"test accuracy": found}, percent,
+                "Test accuracy", {"test accuracy": found}, percent,
                 "Shares of 114 test lumps. linear: logistic regression, the same program without hidden layers. With shuffled "
                 "labels there is nothing to learn, and the accuracy is that of chance.",
             ),

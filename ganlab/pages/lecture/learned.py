@@ -51,13 +51,13 @@ def mean_cell(values: ArrayLike, write: Written) -> Cell:
     return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{left_out}")
 
 
-def scores(title: str, measure: str, columns: Mapping[str, Mapping[str, ArrayLike]], write: Written, caption: str) -> Table:
+def scores(title: str, columns: Mapping[str, Mapping[str, ArrayLike]], write: Written, caption: str = "") -> Table:
     """Return a row for each predictor and a column for each of `columns`, a mapping from predictor to a value for each seed."""
     names = list(dict.fromkeys(name for found in columns.values() for name in found))
     rows: list[list[Cell | str]] = [
         [name, *(mean_cell(found[name], write) if name in found else "" for found in columns.values())] for name in names
     ]
-    return Table(title, [measure, *columns], rows, f"{caption} {CAPTION}")
+    return Table(title, ["predicted by", *columns], rows, f"{caption} {CAPTION}".strip())
 
 
 class Comparison(NamedTuple):

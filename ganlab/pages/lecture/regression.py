@@ -28,7 +28,7 @@ def section(runs: Sequence[Run]) -> Section:
         [
             Text([_answer(data, found[data], comparison) for data, comparison in zip(found, decided, strict=True)]),
             scores(
-                "Test error (RMSE)", "predicted by", found, plain,
+                "Test error (RMSE)", found, plain,
                 "Root mean square error on test rows that training did not see, in the unit of what is predicted; diabetes: "
                 "points of disease progression. The line is fitted by least squares to the same training rows.",
             ),
