@@ -58,7 +58,7 @@ class Experiment:
     seeds
         One member per seed for every combination of numbers.
     steps
-        Generator updates (classifiers: epochs).
+        Generator updates (classifiers: epochs; learners: updates).
     every
         Steps between two looks of the probes.
     settings

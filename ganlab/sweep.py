@@ -43,7 +43,7 @@ WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32)}
 """Fewest and most members of a block unless said otherwise. Mapped, 8 members a core train 1.4 to 1.6 times as fast as 4 with
 nets of 64 units, and about as fast with nets of 128 units and batches of 256; compiled, members go one after the other, and the
 width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped; the nets of learners are so small that 32
-take hardly longer than 8."""
+take twice as long as 8."""
 
 ON_A_GPU = (1, 256)
 """The same on a GPU, where members go together. With nets of 128 units and batches of 256 an H100 did 5,700 member-steps a

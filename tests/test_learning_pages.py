@@ -92,13 +92,13 @@ def test_the_airlines_references_stand_beside_the_nets() -> None:
 
 
 def test_sensitivity_and_specificity_of_planted_predictions() -> None:
-    """Four malignant, three of them found; six benign, one of them alarmed about. The second member's finds are the others."""
+    """Four malignant, three of them found; six benign, two of them alarmed about; the same for both members."""
     truth = np.array([[1] * 4 + [0] * 6] * 2)
-    said = np.array([[0.9, 0.8, 0.7, 0.1] + [0.6] + [0.2] * 5] * 2)
+    said = np.array([[0.9, 0.8, 0.7, 0.1] + [0.6] * 2 + [0.2] * 4] * 2)
     run = planted(said, truth)
-    assert breast_cancer._counts(run).tolist() == [[[5, 1], [1, 3]]] * 2
+    assert breast_cancer._counts(run).tolist() == [[[4, 2], [1, 3]]] * 2
     (row,) = breast_cancer._confusion([run]).cells()
-    assert [cell.text for cell in row[1:]] == ["3.0", "1.0", "5.0", "1.0", "75.0%", "83.3%"]
+    assert [cell.text for cell in row[1:]] == ["3.0", "1.0", "4.0", "2.0", "75.0%", "66.7%"]
 
 
 def test_a_diverged_member_is_left_out_of_the_confusion() -> None:

@@ -126,6 +126,13 @@ def test_a_table_that_cannot_be_learned_is_refused(x: Tensor, y: Tensor, classes
     assert message in str(refused.value)
 
 
+def test_a_split_that_leaves_a_class_without_rows_to_learn_from_is_refused() -> None:
+    table = Table("t", ROWS, torch.tensor([0, 1, 0, 0, 0, 0]), ("a", "b"))
+    assert 1 in table.split(0.3, stream(0, "data")).y
+    with pytest.raises(InputError, match="table 't' has no row of class 'b' left to learn from; make test_share smaller"):
+        table.split(0.8, stream(0, "data"))
+
+
 def test_a_series_too_short_for_its_window_is_refused() -> None:
     with pytest.raises(InputError, match=r"series 's' is too short for its window: it has 12 numbers, and a window of 12"):
         Series("s", torch.ones(12))

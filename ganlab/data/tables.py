@@ -113,6 +113,8 @@ class Table:
                 shares[own] = (torch.arange(len(own)) + 0.5) / len(own)
             order = order[shares[order].argsort(stable=True)]
         test, train = order[:n_test], order[n_test:]
+        if lost := [name for label, name in enumerate(self.classes) if label not in self.y[train]]:
+            raise InputError(f"table {self.name!r} has no row of class {lost[0]!r} left to learn from; make test_share smaller")
         y = self.y.reshape(len(self.y), -1) if self.y.is_floating_point() else self.y
         return Split(self.x[train], y[train], self.x[test], y[test])
 
