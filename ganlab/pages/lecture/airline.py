@@ -11,7 +11,8 @@ import pandas as pd
 from ganlab import learning_plots, plots, stats, trace
 from ganlab.experiment import Run
 from ganlab.learning_plots import called
-from ganlab.pages.lecture.learned import Comparison, bounds, colours, compare, comparisons, mean_cell, plain, signed
+from ganlab.pages.lecture import learned
+from ganlab.pages.lecture.learned import Comparison, bounds, colours, compare, mean_cell, plain, signed
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
 from ganlab.pages.shared import settings
 
@@ -40,7 +41,11 @@ def section(runs: Sequence[Run]) -> Section:
         [
             Text([_answer(named["lstm"]), _leak_answer(leak)]),
             _forecasters(airline),
-            comparisons("Which net is better?", decided, signed, "RMSE one month ahead, so that less is better."),
+            learned.scores_figure(
+                "How far do seeds differ?", airline, "rmse", "RMSE one month ahead",
+                "A point for each seed, above them the mean with its 95 % interval; the three without a net have one forecast.",
+            ),
+            learned.comparisons("Which net is better?", decided, signed, "RMSE one month ahead, so that less is better."),
             _forecasts_figure(named["lstm"], "predicted", "What is forecast one month ahead?"),
             _forecasts_figure(named["lstm"], "free", "What is forecast when no month after training is known?"),
             _walks(walks),
@@ -48,7 +53,7 @@ def section(runs: Sequence[Run]) -> Section:
             *(_written_figure(run) for run in written),
             settings(runs),
         ],
-    )
+    )  # fmt: skip
 
 
 def _errors(run: Run, name: str = "test_rmse") -> pd.Series:
@@ -109,8 +114,9 @@ def _forecasters(airline: Sequence[Run]) -> Table:
         rows,
         "Thousands of passengers a month. All learn from the first 115 months and are tested on the last 29, from the 12 "
         "months before; on its own: each forecast is read as if it had been seen. Nets: means over seeds with 95 % "
-        "Student-t intervals, over initial weights and batches, on one series; shares with Wilson intervals. The others "
-        "have no seeds: their forecasts are determined.",
+        "Student-t intervals, over initial weights and batches, on one series; shares with Wilson intervals. Their settings "
+        "were chosen by the error on these very months, which flatters them. The others have no seeds: their forecasts are "
+        "determined.",
     )
 
 
@@ -133,7 +139,7 @@ def _forecasts_figure(run: Run, sample: str, title: str) -> Figure:
 
 def _walks(walks: Sequence[Run]) -> Table:
     pairs = [(run.experiment.subject, "persistence", _errors(run), _reference(run, "persistence")) for run in walks]
-    return comparisons(
+    return learned.comparisons(
         "And where nothing can be known?", compare(pairs, higher_is_better=False), signed,
         "RMSE on random walks, one for each seed, whose steps no forecast can know: that nothing changes is the best "
         "forecast there is, and a net that seemed to beat it would show a fault of the measurement.",
