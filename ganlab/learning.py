@@ -140,6 +140,13 @@ def _digest(data: Any) -> str:
     return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()[:16]
 
 
+class Batch(NamedTuple):
+    """Scaled inputs `[batch, *features]` and targets; many steps at once have a leading axis."""
+
+    x: Tensor
+    y: Tensor
+
+
 class Lesson(NamedTuple):
     """What one member learns from: its data, split and scaling, and the stream that its batches come from."""
 
@@ -147,6 +154,11 @@ class Lesson(NamedTuple):
     split: Split
     scaling: Scaling
     stream: torch.Generator
+
+    @property
+    def rows(self) -> Batch:
+        """All training rows, scaled."""
+        return Batch(self.scaling.inputs(self.split.x), self.scaling.targets(self.split.y))
 
     @property
     def task(self) -> Task:
@@ -193,18 +205,10 @@ class State(NamedTuple):
     memory: Memory
 
 
-class Batch(NamedTuple):
-    """Scaled inputs `[batch, *features]` and targets; many steps at once have a leading axis."""
-
-    x: Tensor
-    y: Tensor
-
-
-def draw(lesson: Lesson, batch: int) -> Batch:
-    """Return one member's batches for a block of steps: in each, rows drawn without replacement."""
-    x, y = lesson.scaling.inputs(lesson.split.x), lesson.scaling.targets(lesson.split.y)
-    chosen = torch.rand(BLOCK, len(x), generator=lesson.stream).argsort(1)[:, :batch]
-    return Batch(x[chosen], y[chosen])
+def draw(rows: Batch, batch: int, generator: torch.Generator) -> Batch:
+    """Return one member's batches for a block of steps: in each, training rows drawn without replacement."""
+    chosen = torch.rand(BLOCK, len(rows.x), generator=generator).argsort(1)[:, :batch]
+    return Batch(rows.x[chosen], rows.y[chosen])
 
 
 def step(
@@ -274,6 +278,7 @@ def train(
     parameters = [place(net.initial(member.seed)) for member in members]
     state: State = stack([State(p, optimizer.init(p)) for p in parameters])
     split, scaling = (tree_map(place, stack([lesson[i] for lesson in lessons])) for i in (1, 2))
+    rows: list[Batch] = [tree_map(place, lesson.rows) for lesson in lessons]
     numbers = {name: torch.tensor([m.numbers[name] for m in members], dtype=dtype) for name in experiment.numbers}
 
     # map one member's step and look over all of them
@@ -287,8 +292,10 @@ def train(
     faults: dict[int, tuple[int, str]] = {}
 
     # train in blocks: draw, step, look
+    draws: Batch | None = None
     for start in range(0, experiment.steps, BLOCK):
-        draws: Batch = tree_map(place, stack([draw(lesson, settings["batch"]) for lesson in lessons]))
+        del draws  # the largest thing here; two blocks need not fit
+        draws = stack([draw(own, settings["batch"], lesson.stream) for own, lesson in zip(rows, lessons, strict=True)])
         end = min(start + BLOCK, experiment.steps)
         for first, last in pairwise(sorted({start, *watched.intersection(range(start, end)), end})):
             if first in watched:

@@ -69,7 +69,7 @@ def test_mapped_members_are_those_of_a_loop_and_of_the_loop_everybody_writes(net
     momentum = {"momentum": settings["momentum"]} if "momentum" in settings else {}
     optimizer = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[planned.settings["optimizer"]]
     optimizer = optimizer(module.parameters(), lr=1e-3, **momentum)
-    draws = learning.draw(lesson, planned.settings["batch"])
+    draws = learning.draw(lesson.rows, planned.settings["batch"], lesson.stream)
     for x, y in zip(draws.x[:6], draws.y[:6], strict=True):
         loss = cross_entropy(module(x), y) if not y.is_floating_point() else (module(x) - y).square().mean()
         optimizer.zero_grad()
