@@ -23,6 +23,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "updates": ("ganlab.updates:UPDATES",),
     "optimizers": ("ganlab.optim:OPTIMIZERS",),
     "data": ("ganlab.data:DATA",),
+    "labelled": ("ganlab.data.tables:LABELLED",),
+    "tasks": ("ganlab.tasks:TASKS",),
     "nets": ("ganlab.nets:NETS",),
     "probes": ("ganlab.probes:PROBES",),
     "measures": ("ganlab.measures:MEASURES",),

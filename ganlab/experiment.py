@@ -34,7 +34,7 @@ AGES = 4
 BY_MEMBER = frozenset(
     {
         "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "surface_logits", "surface_pulls",
-        "test_losses", "test_predicted",
+        "test_losses", "test_predicted", "inputs", "truth", "predicted", "references", "free", "free_references",
     }
 )  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
@@ -55,15 +55,15 @@ class Experiment:
     Parameters
     ----------
     kind
-        What is trained: "gan", or "classifier" for the supervised baselines.
+        What is trained: "gan", "classifier" for the supervised baselines on images, or "learner" for tables and series.
     subject
-        The variant or classifier, by name; for nets of your own, the text that describes them.
+        The variant, classifier or net, by name; for nets of your own, the text that describes them.
     data
         The data distribution, by name and settings.
     seeds
         One member per seed for every combination of numbers.
     steps
-        Generator updates (classifiers: epochs).
+        Generator updates (classifiers: epochs; learners: updates).
     every
         Steps between two looks of the probes.
     settings

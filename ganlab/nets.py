@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 
 from ganlab import rng
 from ganlab.layers import ACTIVATIONS, BATCH_LAYERS, Maxout, Scale, activated, initialise, looked_up, normed, spectral_norm
+from ganlab.recurrent import Recurrent
 from ganlab.registry import InputError, Registry
 
 __all__ = ["ACTIVATIONS", "NETS", "Net", "dcgan_discriminator", "dcgan_generator", "maxout", "mlp", "spectral_norm"]
@@ -95,6 +96,30 @@ def maxout(
     layers: list[nn.Module] = [Maxout(before, after, pieces) for before, after in itertools.pairwise(sizes)]
     layers.append(nn.Linear(sizes[-1], _size(n_out)))
     return nn.Sequential(*_entrance(n_in), *(initialise(layer, initial) for layer in layers), *_exit(n_out))
+
+
+@NETS.register(source="Cox 1958 (logistic regression); Legendre 1805 (least squares)")
+def linear(n_in: Shape, n_out: Shape) -> nn.Module:
+    """One linear layer, `[n, n_in] -> [n, n_out]`: logistic regression when classes are learned, else linear regression."""
+    return mlp(n_in, n_out, ())
+
+
+@NETS.register(source="Elman 1990")
+def rnn(n_in: Shape, n_out: Shape, hidden: int = 16) -> nn.Module:
+    """A recurrent net whose state is the tanh of input and last state, `[n, time, features] -> [n, n_out]`."""
+    return Recurrent("rnn", n_in, n_out, hidden)
+
+
+@NETS.register(source="Hochreiter and Schmidhuber 1997; forget gate: Gers, Schmidhuber and Cummins 2000")
+def lstm(n_in: Shape, n_out: Shape, hidden: int = 16) -> nn.Module:
+    """A recurrent net whose gates write, keep and show a memory, `[n, time, features] -> [n, n_out]`."""
+    return Recurrent("lstm", n_in, n_out, hidden)
+
+
+@NETS.register(source="Cho et al. 2014, in torch's form")
+def gru(n_in: Shape, n_out: Shape, hidden: int = 16) -> nn.Module:
+    """A recurrent net with two gates and no memory beside its state, `[n, time, features] -> [n, n_out]`."""
+    return Recurrent("gru", n_in, n_out, hidden)
 
 
 @NETS.register(source="the lecture's MLP for MNIST: 784-512-256-10")

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-PURPOSES = ("generator", "discriminator", "classifier", "data", "latent", "category", "penalty", "jitter", "evaluation",
-            "reference")  # fmt: skip
-"""What a stream is for; the first three initialise nets."""
+PURPOSES = (
+    "generator", "discriminator", "classifier", "learner", "data", "latent", "category", "penalty", "jitter", "evaluation",
+    "reference",
+)  # fmt: skip
+"""What a stream is for; the first four initialise nets."""
 
 
 def derive(seed: int, purpose: str) -> int:

@@ -30,19 +30,20 @@ from ganlab.experiment import Experiment, Run, at_least
 from ganlab.registry import InputError
 from ganlab.store import Store
 
-TRAINERS = {"gan": "ganlab.train", "classifier": "ganlab.supervised"}
+TRAINERS = {"gan": "ganlab.train", "classifier": "ganlab.supervised", "learner": "ganlab.learning"}
 """Where each kind of experiment is performed; imported when something is to be trained, so reading results needs no torch."""
 
-JOINERS = {"gan": "ganlab.experiment", "classifier": "ganlab.supervised"}
+JOINERS = {"gan": "ganlab.experiment", "classifier": "ganlab.supervised", "learner": "ganlab.experiment"}
 """Where the blocks of each kind are joined."""
 
 MEMORY = "ganlab.memory"
 """Where it is known how much memory training takes; imported when something is to be trained."""
 
-WIDTHS = {"gan": (4, 8), "classifier": (1, 1)}
+WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32)}
 """Fewest and most members of a block unless said otherwise. Mapped, 8 members a core train 1.4 to 1.6 times as fast as 4 with
 nets of 64 units, and about as fast with nets of 128 units and batches of 256; compiled, members go one after the other, and the
-width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped."""
+width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped; the nets of learners are so small that 32
+take twice as long as 8."""
 
 ON_A_GPU = (1, 256)
 """The same on a GPU, where members go together. With nets of 128 units and batches of 256 an H100 did 5,700 member-steps a
@@ -73,7 +74,7 @@ class Block(NamedTuple):
         settings, kind = self.experiment.settings, self.experiment.kind
         updates = int(settings.get("n_critic", 1)) + 1
         slopes = 2 * len(settings.get("penalties", ()))
-        return self.experiment.steps * updates * (1 + slopes) * len(self.places) * (1 if kind == "gan" else 2000)
+        return self.experiment.steps * updates * (1 + slopes) * len(self.places) * (2000 if kind == "classifier" else 1)
 
 
 def sweep(

@@ -170,6 +170,10 @@ def test_density_integrates_to_one_and_samples_follow_it(name: str) -> None:
 
 BUILDERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = {
     "mlp": (lambda: NETS["mlp"](3, 2, (8, 7), "tanh"), (3,), (2,)),
+    "linear": (lambda: NETS["linear"](3, 2), (3,), (2,)),
+    "rnn": (lambda: NETS["rnn"]((4, 3), 2, 5), (4, 3), (2,)),
+    "lstm": (lambda: NETS["lstm"]((4, 3), 2, 5), (4, 3), (2,)),
+    "gru": (lambda: NETS["gru"]((4, 3), (6,), 5), (4, 3), (6,)),
     "mlp_classifier": (lambda: NETS["mlp_classifier"](8, 8, (9, 7)), (1, 8, 8), (10,)),
     "cnn_classifier": (lambda: NETS["cnn_classifier"](8, 8, (3, 4)), (1, 8, 8), (10,)),
     "maxout": (lambda: NETS["maxout"](3, 2, (6, 5), pieces=4), (3,), (2,)),

@@ -18,22 +18,23 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "measures", "overview", "page", "phase_map", "published", "real_nets",
-    "repair", "shared", "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "gans", "learners", "lecture", "lecture.airline", "lecture.breast_cancer",
+    "lecture.learned", "lecture.regression", "measures", "overview", "page", "phase_map", "published", "real_nets", "repair",
+    "shared", "throughput", "vanishing_gradients",
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
     {"registry"},
     {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
-    {"engine", "layers", "rng"},
-    {"data", "data.images", "data.mixtures", "data.toys"},
+    {"engine", "layers", "recurrent", "rng"},
+    {"data", *(f"data.{name}" for name in ("images", "mixtures", "series", "tables", "toys"))},
     {"metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
     {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
-    {"metrics", "nets", "objectives", "optim", "penalties"},
+    {"metrics", "nets", "objectives", "optim", "penalties", "tasks"},
     {"regularizers", "updates"},
     {"rotation"},
     {"parts"},
@@ -43,7 +44,7 @@ LAYERS = [
     {"draws", "measures", "surface"},
     {"watch"},
     {"train"},
-    {"reference", *(f"reference.{name}" for name in REFERENCE), "supervised"},
+    {"reference", *(f"reference.{name}" for name in REFERENCE), "learning", "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}
@@ -51,7 +52,7 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"convergence_plots", "dynamics_plots", "frozen_plots", "repair_plots", "throughput_plots"},
+    {"convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
@@ -59,7 +60,7 @@ LAYERS = [
 
 TORCH_FREE = {
     "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots", "cycles", "dynamics_plots",
-    "frozen", "frozen_plots",
+    "frozen", "frozen_plots", "learning_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

@@ -18,7 +18,7 @@ import torch
 import tyro
 
 import ganlab
-from ganlab import cli, train
+from ganlab import cli, learning, train
 from ganlab.experiment import Run
 from ganlab.store import Store
 
@@ -45,8 +45,12 @@ def test_the_python_of_the_readme_runs_as_written(tmp_path: Path, monkeypatch: p
         own_nets = arguments and isinstance(arguments[0], ganlab.Game)
         return train.run(*arguments, **{**settings, **tiny, **({} if own_nets else {"hidden": (4,)})})
 
+    def learned(*arguments: Any, run: Any = learning.run, **settings: Any) -> Run:
+        return run(*arguments, **{**settings, "seeds": 2, "steps": 3})
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ganlab, "run", small, raising=False)
+    monkeypatch.setattr(learning, "run", learned)
     names: dict[str, Any] = {"my_data": torch.rand(32, 2, generator=torch.Generator().manual_seed(0))}
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)

@@ -2,7 +2,7 @@
 
 A data distribution has `sample(n, generator) -> [n, *shape]`; `log_prob`, `modes`, `std` and `weights` when known;
 `sample_labelled` and `n_classes` when its samples have classes. Mixtures are in `mixtures.py`, images in `images.py`, the
-examples of courses in `toys.py`.
+examples of courses in `toys.py`. Data with something to predict are another kind: `tables.py` and `series.py`.
 """
 
 from __future__ import annotations
@@ -139,4 +139,4 @@ def _parse(text: str) -> dict[str, Any]:
         ) from error
 
 
-from ganlab.data import images, mixtures, toys  # noqa: E402, F401  (they register their distributions above)
+from ganlab.data import images, mixtures, series, tables, toys  # noqa: E402, F401  (they register their data)

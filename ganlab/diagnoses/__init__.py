@@ -141,7 +141,7 @@ def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts
 
 SCORES = (
     ("high_quality_share", "default"), ("modes_covered", "default"), ("kl_off_mode", ""), ("near_share", ""),
-    ("cells_covered", ""), ("test_accuracy", ""),
+    ("cells_covered", ""), ("test_accuracy", ""), ("test_rmse", ""),
 )  # fmt: skip
 """What two runs are compared by at their last step, where they have it."""
 

@@ -13,6 +13,7 @@ from ganlab.frozen import is_frozen
 from ganlab.pages.classifiers import classifier_page
 from ganlab.pages.convergence import convergence_page
 from ganlab.pages.gans import gan_page
+from ganlab.pages.learners import learner_page
 from ganlab.pages.overview import overview_page
 from ganlab.pages.page import Page, write
 from ganlab.pages.phase_map import phase_page
@@ -23,8 +24,8 @@ from ganlab.pages.vanishing_gradients import vanishing_page
 from ganlab.registry import InputError
 
 __all__ = [
-    "classifier_page", "convergence_page", "gan_page", "overview_page", "pages_of", "phase_page", "published_page",
-    "repair_page", "report", "throughput_page", "vanishing_page",
+    "classifier_page", "convergence_page", "gan_page", "learner_page", "overview_page", "pages_of", "phase_page",
+    "published_page", "repair_page", "report", "throughput_page", "vanishing_page",
 ]  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:
     """Return a page for the GANs among the runs, one for those whose generator freezes, one for those over several numbers,
-    one for the classifiers of each data set, and one for timings."""
+    one for the classifiers of each data set, one for the learners of each, and one for timings."""
     gans = [run for run in runs if run.experiment.kind == "gan" and not is_frozen(run)]
     frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
     maps = [run for run in gans if len(run.experiment.varied) > 1]
@@ -56,5 +57,8 @@ def pages_of(runs: Sequence[Run]) -> list[Page]:
     pages = ([gan_page(gans)] if gans else []) + ([phase_page(maps)] if maps else [])
     pages += [vanishing_page(frozen)] if frozen else []
     pages += [classifier_page([r for r in classifiers if r.experiment.data == d], f"classifiers-{d}") for d in data]
+    learners = [run for run in runs if run.experiment.kind == "learner"]
+    data = dict.fromkeys(run.experiment.data for run in learners)
+    pages += [learner_page([r for r in learners if r.experiment.data == d], f"learners-{d}") for d in data]
     measured = [run for run in runs if run.experiment.kind == "throughput"]
     return pages + ([throughput_page(measured)] if measured else [])

@@ -1,0 +1,1 @@
+"""What the lecture's studies train: a file a study."""

@@ -1,0 +1,187 @@
+"""The airline's passengers: recurrent nets against naive forecasts, one step ahead and on their own; what a leak is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from ganlab import learning_plots, plots, stats, trace
+from ganlab.experiment import Run
+from ganlab.learning_plots import called
+from ganlab.pages.lecture import learned
+from ganlab.pages.lecture.learned import Comparison, bounds, colours, compare, mean_cell, plain, signed
+from ganlab.pages.page import Cell, Figure, Section, Table, Text
+from ganlab.pages.shared import settings
+
+REFERENCES = ("persistence", "seasonal naive", "autoregression")
+
+LEAKED = "lstm, scaled by the whole"
+
+WHAT = {
+    "persistence": "the last month again",
+    "seasonal naive": "the same month of the year before",
+    "autoregression": "a linear function of the 12 months before, by least squares: AR(12)",
+}
+
+
+def section(runs: Sequence[Run]) -> Section:
+    """Return the section of the runs of this study: nets on the airline, one on a random walk, and the toy sequences."""
+    airline = [run for run in runs if run.experiment.data == "airline"]
+    walks = [run for run in runs if run.experiment.data == "random_walk"]
+    written = [run for run in runs if run.experiment.data.startswith("waves")]
+    named = {called(run): run for run in airline}
+    others = [(name, "lstm", *_shared(run, named["lstm"])) for name, run in named.items() if name != "lstm"]
+    decided = compare(others, higher_is_better=False)
+    leak = next(c for c in decided if c.a == LEAKED)
+    return Section(
+        "Airline passengers: does an LSTM forecast better than saying that nothing changes?",
+        [
+            Text([_answer(named["lstm"]), _leak_answer(leak)]),
+            _forecasters(airline),
+            learned.scores_figure(
+                "How far do seeds differ?", airline, "rmse", "RMSE one month ahead",
+                "A point for each seed, above them the mean with its 95 % interval; the three without a net have one forecast.",
+            ),
+            learned.comparisons("Which net is better?", decided, signed, "RMSE one month ahead, so that less is better."),
+            _forecasts_figure(named["lstm"], "predicted", "What is forecast one month ahead?"),
+            _forecasts_figure(named["lstm"], "free", "What is forecast when no month after training is known?"),
+            _walks(walks),
+            _sequences(written),
+            *(_written_figure(run) for run in written),
+            settings(runs),
+        ],
+    )  # fmt: skip
+
+
+def _errors(run: Run, name: str = "test_rmse") -> pd.Series:
+    return trace.last(run.trace, name)
+
+
+def _reference(run: Run, index: str, name: str = "reference_rmse") -> pd.Series:
+    return trace.select(run.trace, name, index).set_index("member")["value"]
+
+
+def _beats(run: Run) -> stats.Rate:
+    """Return the share of seeds whose forecasts are nearer than persistence; a diverged seed's are not."""
+    better = _errors(run) < _reference(run, "persistence")
+    return stats.rate(int(better.sum()), len(better))
+
+
+def _answer(lstm: Run) -> str:
+    error, beats = stats.mean(_errors(lstm).to_numpy()), _beats(lstm)
+    autoregression = _reference(lstm, "autoregression").iloc[0]
+    worse, better = error.low > autoregression, error.high < autoregression
+    verdict = "worse than" if worse else "better than" if better else "about as good as"
+    return (
+        f"The LSTM misses the next month by {error.estimate:.3g} [{error.low:.3g}, {error.high:.3g}] thousand passengers "
+        f"(RMSE, {error.n} seeds) and beats persistence, {_reference(lstm, 'persistence').iloc[0]:.1f}, in {beats} of seeds. "
+        f"It is {verdict} a linear autoregression, {autoregression:.1f}: a net is worth its trouble only where a line has been "
+        "tried."
+    )
+
+
+def _leak_answer(comparison: Comparison) -> str:
+    return (
+        "Leakage: tutorials scale by the whole series, whose mean and spread include the months to be forecast, so that the "
+        "net is told how far the passengers will grow. On the same seeds that moves the error by "
+        f"{signed(comparison.difference.estimate)} {bounds(comparison.difference, signed)} (n={comparison.difference.n}). "
+        "Whatever it moves, it is no forecast: nobody knew these numbers in July 1958."
+    )
+
+
+def _shared(a: Run, b: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return the errors of two runs on the seeds that both have."""
+    one, other = (_errors(run).set_axis(list(run.experiment.seeds)) for run in (a, b))
+    seeds = [seed for seed in a.experiment.seeds if seed in b.experiment.seeds]
+    return one[seeds].to_numpy(), other[seeds].to_numpy()
+
+
+def _forecasters(airline: Sequence[Run]) -> Table:
+    rows: list[list[Cell | str]] = []
+    for run in airline:
+        beats = _beats(run)
+        share = Cell(f"{beats.failures} of {beats.n}", note=f"{beats.estimate:.0%} [{beats.low:.0%}, {beats.high:.0%}]")
+        rows.append([called(run), mean_cell(_errors(run), plain), mean_cell(_errors(run, "free_rmse"), plain), share])
+    for name in REFERENCES:
+        one, free = (_reference(airline[0], name, kind).iloc[0] for kind in ("reference_rmse", "free_reference_rmse"))
+        rows.append([Cell(name, note=WHAT[name]), f"{one:.2f}", f"{free:.2f}", ""])
+    return Table(
+        "How far are forecasts off?",
+        ["forecast by", "one month ahead (RMSE)", "29 months on its own (RMSE)", "seeds that beat persistence"],
+        rows,
+        "Thousands of passengers a month. All learn from the first 115 months and are tested on the last 29, from the 12 "
+        "months before; on its own: each forecast is read as if it had been seen. Nets: means over seeds with 95 % "
+        "Student-t intervals, over initial weights and batches, on one series; shares with Wilson intervals. Their settings "
+        "were chosen by the error on these very months, which flatters them. The others have no seeds: their forecasts are "
+        "determined.",
+    )
+
+
+def _forecasts_figure(run: Run, sample: str, title: str) -> Figure:
+    frame = learning_plots.frame_forecasts(run, sample).assign(all="")
+    unit = str(run.environment["unit"])
+    shades = colours([called(run), *REFERENCES])
+    error = stats.mean(_errors(run, {"predicted": "test_rmse", "free": "free_rmse"}[sample]).to_numpy())
+    return Figure(
+        title,
+        lambda: plots.grid(
+            frame, partial(learning_plots.draw_forecasts, colours=shades, unit=unit), col="all", height=3.2, aspect=1.8
+        ),
+        frame.drop(columns="all"),
+        f"The last 29 months, forecast by the {run.experiment.subject} and by three references.",
+        f"Black: what came. Thin: each of {error.n} seeds, thick: their median, off by {error.estimate:.3g} [{error.low:.3g}, "
+        f"{error.high:.3g}] in the mean (RMSE). Dashed: forecasts without a net.",
+    )
+
+
+def _walks(walks: Sequence[Run]) -> Table:
+    pairs = [(run.experiment.subject, "persistence", _errors(run), _reference(run, "persistence")) for run in walks]
+    return learned.comparisons(
+        "And where nothing can be known?", compare(pairs, higher_is_better=False), signed,
+        "RMSE on random walks, one for each seed, whose steps no forecast can know: that nothing changes is the best "
+        "forecast there is, and a net that seemed to beat it would show a fault of the measurement.",
+    )  # fmt: skip
+
+
+FORMS = {
+    "waves_from_number": "one-to-many: from a frequency to 12 values",
+    "waves_continued": "sequence-to-sequence: from 12 values to the 12 after them",
+}
+
+
+def _sequences(runs: Sequence[Run]) -> Table:
+    rows: list[list[Cell | str]] = [
+        [
+            Cell(run.experiment.subject, note=FORMS[run.experiment.data]),
+            mean_cell(_errors(run), plain),
+            *(mean_cell(_reference(run, name), plain) for name in ("linear regression", "mean")),
+        ]
+        for run in runs
+    ]
+    return Table(
+        "Can it write whole sequences?",
+        ["written by", "the net (RMSE)", "linear regression", "the mean"],
+        rows,
+        "Waves of height 1, on test waves that training did not see. A second recurrent layer writes value after value, "
+        "each from its state and its own last output. Means over seeds with 95 % Student-t intervals; many-to-one is the "
+        "airline above.",
+    )
+
+
+def _written_figure(run: Run) -> Figure:
+    frame = learning_plots.frame_written(run)
+    error = stats.mean(_errors(run).to_numpy())
+    colour = colours([run.experiment.subject])[run.experiment.subject]
+    form = FORMS[run.experiment.data]
+    return Figure(
+        f"What is written, {form.partition(':')[0]}?",
+        lambda: plots.grid(frame, partial(learning_plots.draw_written, colour=colour), col="seed", height=1.7, aspect=1.1),
+        frame,
+        f"Waves that the {run.experiment.subject} should write, and what it writes.",
+        f"{form.capitalize()}. Line: the wave; points: what the {run.experiment.subject} wrote; a test wave of each of "
+        f"{frame['seed'].nunique()} seeds. Over {error.n} seeds it is off by {error.estimate:.2g} [{error.low:.2g}, "
+        f"{error.high:.2g}].",
+    )

@@ -1,0 +1,125 @@
+"""What the sections about learning from tables and series share: scores over seeds, and comparisons in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ganlab import learning_plots, plots, stats
+from ganlab.experiment import Run
+from ganlab.pages.page import Cell, Figure, Table
+
+Written = Callable[[float], str]
+"""How a value is written, such as `percent`."""
+
+CAPTION = "Means over seeds with 95 % Student-t intervals; every seed has its own split, initial weights and batches."
+
+
+def percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def plain(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def points(value: float) -> str:
+    return f"{100 * value:+.1f} points"
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3g}"
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each name."""
+    return plots.palette(names)
+
+
+def mean_cell(values: ArrayLike, write: Written) -> Cell:
+    """Return the mean over seeds with its 95 % interval; seeds that diverged have no value, and are counted."""
+    given = np.asarray(values, dtype=float)
+    kept = given[np.isfinite(given)]
+    if not len(kept):
+        return Cell("no seed has a value")
+    found = stats.mean(kept)
+    left_out = f"; {len(given) - len(kept)} diverged, left out" if len(kept) < len(given) else ""
+    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{left_out}")
+
+
+def scores(title: str, columns: Mapping[str, Mapping[str, ArrayLike]], write: Written, caption: str = "") -> Table:
+    """Return a row for each predictor and a column for each of `columns`, a mapping from predictor to a value for each seed."""
+    names = list(dict.fromkeys(name for found in columns.values() for name in found))
+    rows: list[list[Cell | str]] = [
+        [name, *(mean_cell(found[name], write) if name in found else "" for found in columns.values())] for name in names
+    ]
+    return Table(title, ["predicted by", *columns], rows, f"{caption} {CAPTION}".strip())
+
+
+class Comparison(NamedTuple):
+    """Two predictors on the same seeds: a - b with its interval, the corrected p-value, and what that says."""
+
+    a: str
+    b: str
+    difference: stats.Interval
+    p: float
+    answer: str
+
+
+def compare(pairs: Sequence[tuple[str, str, ArrayLike, ArrayLike]], higher_is_better: bool) -> list[Comparison]:
+    """Return what is better on the same seeds, for each pair `(a, b, values of a, values of b)`.
+
+    Decided by the exact sign-flip test at 5 %, corrected by Holm for the number of pairs; a seed without a value leaves it
+    open.
+    """
+    found = []
+    corrected = stats.holm([stats.sign_flip(a, b) for _, _, a, b in pairs])
+    for (one, other, a, b), p in zip(pairs, corrected, strict=True):
+        difference = stats.paired_difference(a, b)
+        better = one if (difference.estimate > 0) == higher_is_better else other
+        answer = f"{better} is better" if p <= 0.05 else "no difference is shown"
+        found.append(Comparison(one, other, difference, float(p), answer))
+    return found
+
+
+def comparisons(title: str, found: Sequence[Comparison], write: Written, caption: str = "") -> Table:
+    """Return the table of these comparisons."""
+    rows: list[list[Cell | str]] = [
+        [
+            f"{c.a} against {c.b}",
+            Cell(write(c.difference.estimate), note=f"{bounds(c.difference, write)}, n={c.difference.n}"),
+            Cell(c.answer, note="not tested: a seed has no value" if np.isnan(c.p) else f"p = {c.p:.2g}"),
+        ]
+        for c in found
+    ]
+    corrected = f", corrected by Holm for {len(found)} comparisons" if len(found) > 1 else ""
+    usual = (
+        "Differences on the same seeds, with paired bootstrap intervals for reading. The exact sign-flip test decides at 5 %"
+        f"{corrected}; it takes at least {stats.fewest_seeds(len(found))} seeds."
+    )
+    return Table(title, ["pair", "difference", "answer"], rows, f"{usual} {caption}".strip())
+
+
+def bounds(found: stats.Interval, write: Written) -> str:
+    """Return an interval in brackets, or that there is none."""
+    return f"[{write(found.low)}, {write(found.high)}]" if np.isfinite(found.low) else "no interval"
+
+
+def scores_figure(title: str, runs: Sequence[Run], measure: str, label: str, caption: str) -> Figure:
+    """Return every seed's score beside the mean with its interval, a row for each predictor."""
+    frame = learning_plots.frame_scores(runs, measure).assign(all="")
+    names = list(dict.fromkeys(frame["variant"]))
+    draw = partial(learning_plots.draw_scores, colours=colours(names), label=label)
+    height = 0.45 * len(names) + 0.7
+    said = "; ".join(f"{name} {frame[frame['variant'] == name]['mean'].iloc[0]:.3g}" for name in names)
+    return Figure(
+        title,
+        lambda: plots.grid(frame, draw, col="all", height=height, aspect=5.2 / height),
+        frame.drop(columns="all"),
+        f"{label} of each seed and their means: {said}.",
+        caption,
+    )

@@ -1,0 +1,189 @@
+"""What stands on the lecture's sections about learning: read off runs whose answer is planted, and written as a page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.lecture import airline as airline_study
+from benchmarks.lecture import breast_cancer as breast_cancer_study
+from benchmarks.lecture import regression as regression_study
+from ganlab import learning, learning_plots, stats
+from ganlab.experiment import Run
+from ganlab.learning import perform
+from ganlab.pages import pages_of
+from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, regression
+from ganlab.pages.page import Figure, Section, Table, render
+from ganlab.trace import last
+
+STUDIES = {
+    "regression": (regression_study, regression), "breast_cancer": (breast_cancer_study, breast_cancer),
+    "airline": (airline_study, airline),
+}  # fmt: skip
+
+
+@cache
+def tiny(name: str) -> list[Run]:
+    """The runs of a study as it is planned, with 8 seeds and 2 steps."""
+    planned = STUDIES[name][0].experiments("quick")
+    return [perform(replace(e, seeds=tuple(range(8)), steps=2, every=1)) for e in planned]
+
+
+def section(name: str) -> Section:
+    return STUDIES[name][1].section(tiny(name))
+
+
+def planted(said: np.ndarray, truth: np.ndarray) -> Run:
+    """A run whose probabilities of malignant `[member, n]` and true classes are given."""
+    run = next(run for run in tiny("breast_cancer") if learning_plots.called(run) == "mlp")
+    return replace(run, samples={**run.samples, "predicted": np.stack([1 - said, said], -1), "truth": truth})
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_is_planned_at_every_profile_with_seeds_shared_between_its_nets(name: str) -> None:
+    for profile in ("quick", "standard", "full"):
+        planned = STUDIES[name][0].experiments(profile)
+        assert len({e.id for e in planned}) == len(planned)
+        fewest = min(len(e.seeds) for e in planned)
+        assert fewest >= stats.fewest_seeds(4)
+        assert all(e.seeds[:fewest] == planned[0].seeds[:fewest] for e in planned)
+
+
+def test_breast_cancer_is_judged_on_twenty_splits_at_least() -> None:
+    assert all(len(e.seeds) >= 20 for e in breast_cancer_study.experiments("quick"))
+
+
+def test_the_sections_are_written_as_one_page() -> None:
+    page = lecture_page(*(section(name) for name in STUDIES))
+    html = render([page], "a test")
+    for wanted in ("1. Can a deep net predict numbers", "2. Breast cancer", "3. Airline passengers", "data:image/webp"):
+        assert wanted in html
+    figures = [block for part in page.sections for block in part.blocks if isinstance(block, Figure)]
+    for figure in figures:
+        assert figure.caption
+        assert figure.alt
+        assert len(figure.frame)
+
+
+def table(name: str, title: str) -> Table:
+    (found,) = (b for b in section(name).blocks if isinstance(b, Table) and b.title == title)
+    return found
+
+
+def test_scores_are_means_over_seeds_with_their_number() -> None:
+    mlp = tiny("breast_cancer")[0]
+    first = table("breast_cancer", "Test accuracy").cells()[0]
+    assert first[0].text == "mlp"
+    assert first[1].text == f"{last(mlp.trace, 'test_accuracy').mean():.1%}"
+    assert first[1].note.endswith("n=8")
+
+
+def test_the_airlines_references_stand_beside_the_nets() -> None:
+    rows = {row[0].text: row for row in table("airline", "How far are forecasts off?").cells()}
+    assert rows["persistence"][1].text == "52.49"
+    assert rows["seasonal naive"][1].text == "46.08"
+    assert rows["autoregression"][1].text == "20.69"
+    assert rows["lstm"][3].text == "0 of 8"  # after two steps
+    assert rows["lstm"][3].note == "0% [0%, 32%]"
+
+
+def test_sensitivity_and_specificity_of_planted_predictions() -> None:
+    """Four malignant, three of them found; six benign, two of them alarmed about; the same for both members."""
+    truth = np.array([[1] * 4 + [0] * 6] * 2)
+    said = np.array([[0.9, 0.8, 0.7, 0.1] + [0.6] * 2 + [0.2] * 4] * 2)
+    run = planted(said, truth)
+    assert breast_cancer._counts(run).tolist() == [[[4, 2], [1, 3]]] * 2
+    (row,) = breast_cancer._confusion([run]).cells()
+    assert [cell.text for cell in row[1:]] == ["3.0", "1.0", "4.0", "2.0", "75.0%", "66.7%"]
+
+
+def test_a_diverged_member_is_left_out_of_the_confusion() -> None:
+    said = np.array([[0.9, 0.1], [np.nan, np.nan]])
+    assert breast_cancer._counts(planted(said, np.array([[1, 0]] * 2))).tolist() == [[[1, 0], [0, 1]]]
+
+
+def test_probabilities_that_are_what_they_say_lie_on_the_line_and_bold_ones_do_not() -> None:
+    rng = np.random.default_rng(0)
+    chance = rng.random((8, 4000))
+    truth = (rng.random(chance.shape) < chance).astype(int)
+    honest = learning_plots.frame_calibration([planted(chance, truth)])
+    assert np.abs(honest["said"] - honest["share"]).max() < 0.02
+    assert (honest["n"].sum(), list(honest["seeds"])) == (32_000, [8] * 5)
+    bold = learning_plots.frame_calibration([planted(np.where(chance > 0.5, 0.99, 0.01), truth)])
+    assert bold["share"].to_numpy() == pytest.approx([0.25, 0.75], abs=0.02)
+    assert (bold["low"] <= bold["share"]).all()
+
+
+def test_scores_of_runs_and_references_have_the_same_seeds() -> None:
+    frame = learning_plots.frame_scores(tiny("breast_cancer"), "accuracy")
+    assert frame.groupby("variant")["seed"].apply(list).map(lambda seeds: seeds == list(range(8))).all()
+    assert frame["variant"].nunique() == 6
+
+
+def test_forecasts_are_put_at_their_months() -> None:
+    """The test set begins in August 1958 and ends in December 1960."""
+    lstm = tiny("airline")[0]
+    for sample in ("predicted", "free"):
+        frame = learning_plots.frame_forecasts(lstm, sample)
+        true = frame[frame["who"] == "true"]
+        assert true["year"].iloc[0] == pytest.approx(1958 + 7 / 12)
+        assert true["year"].iloc[-1] == pytest.approx(1960 + 11 / 12)
+        assert true["value"].iloc[-1] == 432
+        assert len(frame) == 29 * (1 + 3 + 8)
+
+
+VALUES = np.linspace(1, 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("b", "higher", "answer"),
+    [
+        (VALUES - 0.5, True, "a is better"),
+        (VALUES - 0.5, False, "b is better"),
+        (VALUES + 0.1 * np.array([1, -1] * 4), True, "no difference is shown"),
+        (np.append(VALUES[:7] - 0.5, np.nan), True, "no difference is shown"),
+    ],
+)
+def test_a_comparison_is_decided_by_pairs_and_left_open_where_a_seed_has_no_value(b: Any, higher: bool, answer: str) -> None:
+    found = learned.compare([("a", "b", VALUES, b)], higher)
+    assert found[0].answer == answer
+    (row,) = learned.comparisons("t", found, learned.signed).cells()
+    assert row[2].text == answer
+    assert ("not tested" in row[2].note) == bool(np.isnan(b).any())
+
+
+def test_a_mean_counts_the_diverged() -> None:
+    cell = learned.mean_cell([1.0, 3.0, np.nan], learned.plain)
+    assert (cell.text, cell.note.partition("n=")[2]) == ("2", "2; 1 diverged, left out")
+    assert learned.mean_cell([np.nan], learned.plain).text == "no seed has a value"
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "airline"])
+def test_runs_of_ones_own_have_a_page_for_each_data_set(name: str) -> None:
+    """With every value of a number as a variant, and each variant under a name of its own."""
+    data = {run.experiment.data for run in tiny(name)}
+    pages = pages_of([*tiny(name), learning.run("linear", "people", seeds=2, steps=2, lr=[1e-2, 1e-1], test_share=0.25)])
+    assert len(pages) == len(data) + 1
+    assert len({page.name for page in pages}) == len(pages)
+    rows = [row[0].text for row in pages[-1].sections[0].blocks[0].cells()]
+    assert rows == ["linear lr=0.01", "linear lr=0.1", "most frequent class"]
+    if name == "breast_cancer":
+        assert len(pages[0].sections[0].blocks[0].rows) == 5 + 1
+        assert "What do nets learn of breast_cancer?" in render(pages, "a test")
+
+
+def test_waves_are_shown_seed_by_seed() -> None:
+    frame = learning_plots.frame_written(tiny("airline")[-1])
+    assert list(frame["seed"].unique()) == [f"seed {seed}" for seed in range(4)]
+    assert list(frame["step"].unique()) == list(range(1, 13))
+
+
+def test_names_say_what_is_unusual() -> None:
+    names = {learning_plots.called(run) for run in tiny("breast_cancer")}
+    assert names == {"mlp", "mlp, unscaled", "linear", "linear, unscaled", "mlp, shuffled labels"}
+    whole = learning.plan("lstm", "airline", scaling="whole", seeds=1)
+    assert learning_plots.called(replace(tiny("airline")[0], experiment=whole)) == airline.LEAKED
