@@ -85,6 +85,16 @@ def test_a_seed_without_a_value_is_counted_and_settles_nothing() -> None:
     assert (last[4].text, last[4].note) == ("inconclusive", "a seed has no value")
 
 
+def test_a_seed_without_a_value_may_count_as_the_worst() -> None:
+    worst = replace(KL, missing=lambda run: 2.0)
+    table = replace(TABLE, quantities=(MODES, worst), ordered=(worst,))
+    nowhere = seen("nsgan", [0] * 8, [np.nan] * 4 + [0.5] * 4)
+    page = published_page([nowhere, seen("pacgan2", [8] * 8, [0.1] * 8)], [table], "t", "T")
+    assert tables(page)[0].cells()[0][2].text.startswith("1.25 [")
+    assert tables(page)[0].cells()[0][2].note.endswith("4 of 8 seeds without a value, counted as 2")
+    assert tables(page)[1].cells()[0][4].text == "as reported"
+
+
 def test_without_its_baseline_a_variant_still_has_its_row() -> None:
     page = published_page([PAC], [TABLE], "t", "T")
     assert len(tables(page)[0].rows) == 1

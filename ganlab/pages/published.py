@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -30,13 +30,17 @@ class Reported(NamedTuple):
 
 @dataclass(frozen=True)
 class Quantity:
-    """A column of the table: its name for people, and where it stands in the trace, in units of 1 / factor."""
+    """A column of the table: its name for people, and where it stands in the trace, in units of 1 / factor.
+
+    `missing` is what a seed without a value counts as, the worst there is; without it such seeds leave nothing to compare.
+    """
 
     title: str
     name: str
     index: str
     better: Literal["more", "less"]
     factor: float = 1.0
+    missing: Callable[[Run], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,11 @@ def published_page(runs: Sequence[Run], tables: Sequence[Published], name: str, 
 
 def _last(run: Run, quantity: Quantity) -> pd.Series:
     """Return the quantity at the last step, by seed."""
+    values = _seen(run, quantity)
+    return values if quantity.missing is None else values.fillna(quantity.missing(run))
+
+
+def _seen(run: Run, quantity: Quantity) -> pd.Series:
     values = trace.last(run.trace, quantity.name, quantity.index) * quantity.factor
     return values.set_axis([member.seed for member in run.experiment.members()])
 
@@ -174,17 +183,19 @@ def _table(runs: Sequence[Run], table: Published, data: str, colours: plots.Colo
         for quantity, theirs in zip(table.quantities, table.reported[data, e.subject], strict=True):
             values = _last(run, quantity)
             note = f"reported {theirs.mean:g} ± {theirs.error:g}"
-            missing = int(values.isna().sum())
+            missing = int(_seen(run, quantity).isna().sum())
             if missing:
                 note += f"\n{missing} of {len(values)} seeds without a value"
-            row.append(Cell(_ours(stats.mean(values.dropna().to_numpy())) if missing < len(values) else "no value", note=note))
+                note += f", counted as {quantity.missing(run):.3g}" if quantity.missing else ""
+            known = values.dropna().to_numpy()
+            row.append(Cell(_ours(stats.mean(known)) if len(known) else "no value", note=note))
         rows.append(row)
     n = " and ".join(str(n) for n in sorted({len(run.experiment.seeds) for run in runs}))
     trials = " or ".join(sorted({str(cell.n) for cells in table.reported.values() for cell in cells}))
     return Table(
         f"Reported and ours, on {data}", ["variant", *(q.title for q in table.quantities)], rows,
         f"Each cell: our mean over {n} seeds with its 95 % interval (Student t), and below it what was reported: mean ± "
-        f"standard error over {trials} runs of {table.steps:,} steps. Seeds without a value are left out of the mean.",
+        f"standard error over {trials} runs of {table.steps:,} steps.",
     )  # fmt: skip
 
 
