@@ -29,8 +29,11 @@ MOMENTS = 20
 """About how often a run is looked at, and how often samples are kept, when nobody says otherwise."""
 
 BY_MEMBER = frozenset(
-    {"generated", "generator", "discriminator", "surface_logits", "surface_pulls", "test_losses", "test_predicted"}
-)
+    {
+        "generated", "generator", "discriminator", "line_logits", "line_pulls", "surface_logits", "surface_pulls", "test_losses",
+        "test_predicted",
+    }
+)  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
 
 
@@ -149,7 +152,8 @@ class Run:
         place of the first non-finite value (empty when there was none).
     samples
         Arrays saved for looking at, by name. GAN runs: `generated [member, moment, n, *shape]`, `moments [moment]`
-        (steps), `real [n, *shape]`; on the plane `surface_logits` and `surface_pulls`, see `ganlab.surface`.
+        (steps), `real [n, *shape]`; on the plane `surface_logits` and `surface_pulls`, on
+        a line `line_logits` and `line_pulls [member, moment, place]`, see `ganlab.surface`.
     environment
         Versions, device, dtype, threads, seconds.
     """

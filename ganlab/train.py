@@ -31,7 +31,7 @@ from ganlab.optim import OPTIMIZERS
 from ganlab.penalties import CONSTRAINTS, PENALTIES
 from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
-from ganlab.surface import surfaces
+from ganlab.surface import line, surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
 from ganlab.watch import Looks, copying, evaluation, look_at_players, look_at_samples, tidy
 
@@ -176,6 +176,8 @@ def train(
     kept = _spread(sorted(watched), MOMENTS)
     readings: list[tuple[int, Any]] = []
     samples: list[Tensor] = []
+    lines: list[dict[str, Any]] = []
+    real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
     faults: dict[int, tuple[int, str]] = {}
 
     fake, before = torch.empty(0), ()
@@ -187,6 +189,7 @@ def train(
             readings.append((now, at_players(state, looks, numbers) | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
+                lines.append(line(game, state, looks[0], real))
 
     # train in blocks: draw, step, look; where something is looked at, find what is no longer finite
     aside = beside(device)
@@ -223,13 +226,15 @@ def train(
 
     arrays: dict[str, Any] = {}
     if watch:
-        real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
         arrays = {
             "generated": torch.stack(samples, 1).numpy(),
             "moments": np.asarray(sorted(kept)),
             "real": real.numpy(),
             **surfaces(game, state, looks[0], real),
         }
+        if lines[0]:
+            arrays |= {name: np.stack([found[name] for found in lines], 1) for name in ("line_logits", "line_pulls")}
+            arrays |= {"line_places": lines[0]["line_places"]}
         if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}
     if keep_state:
