@@ -1,6 +1,6 @@
-"""One neuron, and a network of two layers, written out by hand: numpy and nothing else. `by_autograd.py` is its twin in PyTorch.
+"""One neuron, and a network of two layers, written out by hand: numpy and nothing else. `by_autograd.py` is its PyTorch twin.
 
-A function is about one net; arrays may have leading axes, `[..., ]`, which are so many nets at once.
+A function is about one net; leading axes of its arrays, `[..., ]`, are so many nets at once.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ MOMENTS = 20
 
 BY_MEMBER = frozenset(
     {
-        "generated", "generator", "discriminator", "line_logits", "line_pulls", "surface_logits", "surface_pulls", "test_losses",
-        "test_predicted",
+        "generated", "generator", "discriminator", "line_logits", "line_pulls", "surface_logits", "surface_pulls",
+        "test_losses", "test_predicted",
     }
 )  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""

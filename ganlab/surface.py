@@ -1,4 +1,4 @@
-"""The discriminator seen whole: its logits over the plane or a line, and where it would pull a generator whose samples lie there.
+"""The discriminator seen whole: its logits over the plane or a line, and where it would pull a generator with samples there.
 
 For data of one or two numbers only, where a picture says more than a norm. Kept with a run once, at its end; on a line, which
 takes little room, at every moment at which samples are kept.
@@ -75,8 +75,10 @@ def line(game: Game, state: State, batch: Batch, real: Tensor) -> dict[str, NDAr
     places = torch.linspace(centre - half, centre + half, N_ALONG)[:, None]
     logits, pulls = (torch.stack([look(game, *member, places).flatten() for member in members]) for look in (logit_at, pull_at))
     return {
-        "line_places": places[:, 0].numpy(), "line_logits": logits.float().cpu().numpy(), "line_pulls": pulls.float().cpu().numpy()
-    }  # fmt: skip
+        "line_places": places[:, 0].numpy(),
+        "line_logits": logits.float().cpu().numpy(),
+        "line_pulls": pulls.float().cpu().numpy(),
+    }
 
 
 def _members(state: State, batch: Batch) -> list[tuple[State, Batch]]:

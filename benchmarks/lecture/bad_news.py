@@ -1,4 +1,4 @@
-"""Not all is good news: mode collapse and a diminished gradient, each beside its remedy. The runs are those of their own studies."""
+"""Not all is good news: mode collapse and a diminished gradient, each beside its remedy. The runs are their studies'."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GRADIENT = ("gan", "nsgan", "wgan_gp")
 
 
 def experiments(profile: str) -> list[Experiment]:
-    """Return GANs that collapse and do not on the ring, then those of a frozen generator whose gradient does and does not go."""
+    """Return GANs that do and do not collapse on the ring, then frozen generators whose gradient does and does not go."""
     collapse = [e for e in benchmarks.mode_collapse.experiments(profile) if e.subject in COLLAPSE and e.data == "ring8"]
     frozen = benchmarks.vanishing_gradients.experiments(profile)
     return collapse + [e for e in frozen if e.subject in GRADIENT and e.settings["frozen_at"] == 0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from ganlab.diagnoses import diagnose
 from ganlab.experiment import Run
 from ganlab.pages.gans import every_failure
 from ganlab.pages.page import Cell, Table
+from ganlab.pages.shared import settings
 
 NEAR = 0.15
 """Sliced distance to the data, in their standard deviations, from which samples are near: three times that of two sets of real
@@ -31,7 +33,17 @@ def colours(runs: Sequence[Run]) -> dict[str, str]:
 
 def verdicts(runs: Sequence[Run]) -> Table:
     """Return how many seeds of each run failed in which way, with intervals and since when."""
-    return every_failure(runs, [diagnose(run) for run in runs], colours(runs))
+    table = every_failure(runs, [diagnose(run) for run in runs], colours(runs))
+    return replace(
+        table,
+        rows=[[replace(name, note=""), *found] for name, *found in table.cells()],
+        caption=table.caption.replace("stands below", "stands at the end of the page"),
+    )
+
+
+def folded_settings(runs: Sequence[Run]) -> Table:
+    """Return what was run, folded away: a page for a wall shows it on request."""
+    return replace(settings(runs), folded=True)
 
 
 def near(run: Run) -> stats.Rate:
@@ -45,7 +57,7 @@ def last_samples(run: Run) -> NDArray[np.float32]:
     return np.asarray(run.samples["generated"][:, -1])
 
 
-def mean_cell(values: NDArray[np.float64], digits: int = 2) -> Cell:
+def mean_cell(values: NDArray[Any], digits: int = 2) -> Cell:
     """Return the mean over seeds with its 95 % interval; seeds that diverged have no value and are counted."""
     kept = values[np.isfinite(values)]
     if not len(kept):
@@ -57,7 +69,7 @@ def mean_cell(values: NDArray[np.float64], digits: int = 2) -> Cell:
 
 
 def numbers(
-    title: str, runs: Sequence[Run], quantities: dict[str, Callable[[Run], NDArray[np.float64]]], wanted: Sequence[str],
+    title: str, runs: Sequence[Run], quantities: dict[str, Callable[[Run], NDArray[Any]]], wanted: Sequence[str],
     caption: str,
 ) -> Table:  # fmt: skip
     """Return a row for the data and one for each run: means over seeds of what is read off each, and the share that ends near.

@@ -32,9 +32,9 @@ def section() -> Section:
                 lambda: plots.grid(frame, lecture_plots.draw_response, col="activation", wrap=4, height=1.8, aspect=1.35),
                 frame,
                 f"Response curves of {', '.join(ACTIVATIONS)}, with their slopes.",
-                "Line: the response; dashed: its slope, which is what learning goes by. The step's slope is 0 wherever it has "
-                "one, so nothing is learned through it. Sigmoid and tanh are flat far from 0: their slope vanishes. ReLU is flat "
-                "below 0; leaky ReLU, ELU and SELU are not.",
+                "Line: the response; dashed: its slope, which is what learning goes by. The step's slope is 0 wherever it "
+                "has one, so nothing is learned through it. Sigmoid and tanh are flat far from 0: their slope vanishes. "
+                "ReLU is flat below 0; leaky ReLU, ELU and SELU are not.",
             ),
             Figure(
                 "Where does a neuron draw its line?",
@@ -45,9 +45,9 @@ def section() -> Section:
                 plane,
                 "The plane of two inputs, a column per activation and a row per gate: the line lies in the same place under "
                 "every activation, with one corner above it for AND and three for OR.",
-                "Shading: the response, darker is more. Orange: where the weighted sum is 0. Filled corners: the gate says 1. The "
-                "line comes from weights and bias; the activation only says how sharply the answer changes across it. Corners "
-                "on the line count as 1.",
+                "Shading: the response, darker is more. Orange: where the weighted sum is 0. Filled corners: the gate says "
+                "1. The line comes from weights and bias; the activation only says how sharply the answer changes across "
+                "it. Corners on the line count as 1.",
             ),
             _golden(),
         ],

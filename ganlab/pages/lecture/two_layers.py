@@ -6,10 +6,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganlab import by_hand, lecture_plots, plots, stats
 from ganlab.by_hand import Array, Weights, forward, inputs, stacked, targets, train
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
+
+Answers = NDArray[np.bool_]
 
 SEEDS = 500
 """Nets are tiny and go together: enough for a rate of 97 % to be told from one of 95 %."""
@@ -23,7 +26,7 @@ SLIDE, SHUFFLED, SLOW = "as on the slide", "positions shuffled", "scaled, rate 0
 class Trained(NamedTuple):
     """One training over many seeds."""
 
-    known: Array
+    known: Answers
     """Whether each of the people with a position is told right, `[person, seed]`."""
     outputs: Array
     """What is said of the people without one, `[person, seed]`."""
@@ -31,7 +34,7 @@ class Trained(NamedTuple):
     """`[epoch, seed]`"""
 
     @property
-    def right(self) -> Array:
+    def right(self) -> Answers:
         """Whether the unknown people are told as the lecture has them, `[person, seed]`."""
         answers = [by_hand.RIGHT[name] for name in by_hand.UNKNOWN]
         return np.stack([(said > 0.5) == answer for said, answer in zip(self.outputs, answers, strict=True)])
@@ -65,7 +68,7 @@ def section(largest_gap: float, seeds: int = SEEDS) -> Section:
         Largest difference of a gradient by hand to that of PyTorch.
     """
     found = trainings(seeds)
-    both = {name: t.right.all(0) for name, t in found.items()}
+    both: dict[str, Answers] = {name: np.all(t.right, axis=0) for name, t in found.items()}
     slide = stats.rate(int(both[SLIDE].sum()), seeds)
     jamal = stats.rate(int(found[SHUFFLED].right[0].sum()), seeds)
     errors = lecture_plots.frame_errors({name: t.errors for name, t in found.items()}, min(seeds, SHOWN))
@@ -92,8 +95,9 @@ def section(largest_gap: float, seeds: int = SEEDS) -> Section:
                 ),
                 errors,
                 f"Mean squared error by epoch, a panel per training; mean at the end: {said}.",
-                f"Thin lines: {min(seeds, SHOWN)} of {seeds} seeds; thick: their median. Mean at the end over all seeds: {said}. "
-                "Shuffled positions are often learned just as well: a low error on what was trained on proves nothing.",
+                f"Thin lines: {min(seeds, SHOWN)} of {seeds} seeds; thick: their median. Mean at the end over all seeds: "
+                f"{said}. Shuffled positions are often learned just as well: a low error on what was trained on proves "
+                "nothing.",
             ),
             Figure(
                 "What does the network say of Jamal and Mina?",
@@ -103,9 +107,9 @@ def section(largest_gap: float, seeds: int = SEEDS) -> Section:
                 ),
                 outputs,
                 "Outputs for the two unknown people, a dot per seed, a panel per training.",
-                f"A dot for each of {min(seeds, 300)} seeds. Left of the dotted line: researcher; right of it: data scientist. Under "
-                f"'{SLOW}' the answers are still scattered as the initial weights have them: that is what too little training "
-                "looks like.",
+                f"A dot for each of {min(seeds, 300)} seeds. Left of the dotted line: researcher; right of it: data "
+                f"scientist. Under '{SLOW}' the answers are still scattered as the initial weights have them: that is what "
+                "too little training looks like.",
             ),
         ],
     )  # fmt: skip
@@ -122,12 +126,12 @@ def _people(slide: Trained) -> Table:
         rows.append([name, str(hours), str(papers), position, said])
     return Table(
         "The people", ["name", "working time", "papers", "position", "what the network says"], rows,
-        f"Output: the median over {slide.outputs.shape[1]} seeds and the middle 95 % of them; 0 is researcher, 1 data scientist. "
-        f"The network sees the numbers minus {by_hand.MEANS[0]} and {by_hand.MEANS[1]}.",
+        f"Output: the median over {slide.outputs.shape[1]} seeds and the middle 95 % of them; 0 is researcher, 1 data "
+        f"scientist. The network sees the numbers minus {by_hand.MEANS[0]} and {by_hand.MEANS[1]}.",
     )  # fmt: skip
 
 
-def _rates(found: dict[str, Trained], both: dict[str, Array]) -> Table:
+def _rates(found: dict[str, Trained], both: dict[str, Answers]) -> Table:
     rows: list[list[Cell | str]] = []
     for name, trained in found.items():
         n = trained.right.shape[1]
@@ -138,10 +142,10 @@ def _rates(found: dict[str, Trained], both: dict[str, Array]) -> Table:
         "How often is it right?",
         ["training", "all four trained on", *by_hand.UNKNOWN, "both", "McNemar's p against the slide"],
         rows,
-        "Shares of seeds with 95 % Wilson intervals; a seed is a draw of normal initial weights. As on the slide: one person at a "
-        "time, rate 0.1, 1000 epochs; the hidden layer is blamed through the old output weights. Shuffled: the same with the "
-        "four positions dealt anew for each seed. Scaled: inputs of mean 0 and variance 1 at a rate of 0.001, as in the "
-        "PyTorch version of the example, which is too little training.",
+        "Shares of seeds with 95 % Wilson intervals; a seed is a draw of normal initial weights. As on the slide: one "
+        "person at a time, rate 0.1, 1000 epochs; the hidden layer is blamed through the old output weights. Shuffled: the "
+        "same with the four positions dealt anew for each seed. Scaled: inputs of mean 0 and variance 1 at a rate of 0.001, "
+        "as in the PyTorch version of the example, which is too little training.",
     )
 
 
@@ -149,6 +153,6 @@ def _p(value: float) -> str:
     return "below 1e-9" if value < 1e-9 else f"{value:.2g}"
 
 
-def _share(holds: Array, n: int) -> tuple[str, str, str]:
+def _share(holds: Answers, n: int) -> tuple[str, str, str]:
     found = stats.rate(int(holds.sum()), n)
     return f"{found.estimate:.1%}", "", f"[{found.low:.1%}, {found.high:.1%}], n={n}"
