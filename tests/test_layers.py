@@ -17,16 +17,19 @@ DIAGNOSES = (
     "vanishing_gradients",
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
+LECTURE = ("bad_news", "digits", "judged", "line", "neuron", "step_by_step", "two_layers", "vectors")
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "overview", "page", "phase_map", "published", "repair", "shared",
-    "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "gans", "lecture", "overview", "page", "phase_map", "published", "repair",
+    "shared", "throughput", "vanishing_gradients",
+    *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
     {"registry"},
     {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
-    {"engine", "layers", "rng"},
+    {"by_hand", "engine", "layers", "rng"},
+    {"by_autograd"},
     {"data", "data.images", "data.mixtures", "data.toys"},
     {"metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
@@ -50,14 +53,15 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"dynamics_plots", "frozen_plots", "repair_plots", "throughput_plots"},
+    {"dynamics_plots", "frozen_plots", "lecture_plots", "repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "cycles", "dynamics_plots", "frozen", "frozen_plots",
+    "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "cycles", "dynamics_plots", "frozen", "frozen_plots",
+    "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
