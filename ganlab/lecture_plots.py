@@ -125,7 +125,7 @@ def draw_outputs(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
 
 # --- a GAN on a line, step by step ---------------------------------------------------------------------------------------
 
-N_ARROWS = 7
+N_ARROWS, BINS = 7, 90
 
 
 class Frame(NamedTuple):
@@ -218,12 +218,12 @@ def frame_progress(run: Run, n_moments: int = 5, n: int = 200) -> pd.DataFrame:
 
 
 def draw_points(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Real points as open circles, fakes as dots; those outside the frame are counted in the corner."""
+    """Real points pale, fakes as dots on them; those outside the frame are counted in the corner."""
     real, fake = (frame.loc[frame["kind"] == kind, ["x0", "x1"]] for kind in ("real", "fake"))
     low, high = real.min(), real.max()
     margin = 0.35 * (high - low).max()
-    ax.scatter(real["x0"], real["x1"], s=14, facecolors="none", edgecolors=BLUE, linewidths=0.6)
-    ax.scatter(fake["x0"], fake["x1"], s=5, color=ORANGE, linewidths=0, rasterized=True)
+    ax.scatter(real["x0"], real["x1"], s=26, color="#a9cce3", linewidths=0)
+    ax.scatter(fake["x0"], fake["x1"], s=5, color="#b04a00", linewidths=0, rasterized=True)
     ax.set(xlim=(low["x0"] - margin, high["x0"] + margin), ylim=(low["x1"] - margin, high["x1"] + margin))
     inside = fake["x0"].between(*ax.get_xlim()) & fake["x1"].between(*ax.get_ylim())
     if not inside.all():
@@ -237,10 +237,10 @@ def draw_numbers(frame: pd.DataFrame, ax: Axes, *, low: float, high: float) -> A
     """All numbers of all vectors: real as an area, fakes as a line; those outside the frame are counted in the corner."""
     names = [name for name in frame if str(name).startswith("x")]
     real, fake = (frame.loc[frame["kind"] == kind, names].to_numpy().ravel() for kind in ("real", "fake"))
-    ax.hist(real, bins=40, range=(low, high), density=True, color=BLUE, alpha=0.45)
+    ax.hist(real, bins=BINS, range=(low, high), density=True, color=BLUE, alpha=0.45)
     inside = (fake >= low) & (fake <= high)
     if inside.any():
-        ax.hist(fake[inside], bins=40, range=(low, high), density=True, histtype="step", color=ORANGE, linewidth=1.4)
+        ax.hist(fake[inside], bins=BINS, range=(low, high), density=True, histtype="step", color=ORANGE, linewidth=1.4)
     if not inside.all():
         ax.text(0.97, 0.85, f"{1 - inside.mean():.0%} outside", transform=ax.transAxes, ha="right", fontsize=7)
     ax.set(yticks=[], xlabel="number", ylabel="")

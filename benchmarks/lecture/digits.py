@@ -24,7 +24,7 @@ DCGAN: dict[str, Any] = {
 }  # fmt: skip
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 400, "evaluation": 256},
+    "quick": {"seeds": 20, "steps": 300, "evaluation": 256},
     "standard": {"seeds": 20, "steps": 5000},
     "full": {"seeds": 20, "steps": 46_850},
 }

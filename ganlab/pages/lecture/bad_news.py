@@ -13,15 +13,18 @@ from ganlab.diagnoses import diagnose
 from ganlab.dynamics import simulate
 from ganlab.dynamics.verdicts import verdict
 from ganlab.experiment import Run
-from ganlab.pages.gans import final_figure
+from ganlab.pages.gans import curves_figure, final_figure
 from ganlab.pages.lecture.judged import colours, folded_settings, named
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.vanishing_gradients import curves_figure
+from ganlab.pages.vanishing_gradients import curves_figure as gradient_figure
 
 STARTS, STEPS = 20, 1024
 """Of the smallest GAN: where it begins is all that a seed can change."""
 
 DIRAC = {"GAN": {}, "GAN + R1 0.3": {"r1": 0.3}}
+
+LIVE = ("the usual GAN", "R3GAN, running mean")
+LOSSES = ("saturating loss", "non-saturating loss", "Wasserstein and penalty")
 
 GONE = 1.0
 """Decades of the generator's gradient, from which it counts as diminished: nine tenths of it are gone."""
@@ -46,20 +49,23 @@ def paths(starts: int = STARTS) -> dict[str, np.ndarray]:
 
 
 def section(runs: Sequence[Run]) -> Section:
-    """Return the section of these runs: on the ring a GAN and its remedy, then frozen generators under several losses."""
-    plain, remedied = (named(run, name) for run, name in zip(runs, ("non-saturating", "R3GAN"), strict=False))
-    still = [run for run in runs if frozen.is_frozen(run)]
+    """Return the section of these runs: a GAN and its remedy on the grid, then frozen generators under three losses."""
+    usual, remedied = live = [named(run, name) for run, name in zip(runs, LIVE, strict=False)]
+    saturating, *others = still = [named(run, name) for run, name in zip(runs[2:], LOSSES, strict=True)]
     walked = paths()
     lasting = {name: [verdict(np.linalg.norm(path[:, i], axis=-1)) != "converges" for i in range(STARTS)]
                for name, path in walked.items()}  # fmt: skip
     trials = [
         Trial("Non-convergence", "the smallest GAN", lasting["GAN"], "R1 of weight 0.3", lasting["GAN + R1 0.3"]),
-        Trial("Mode collapse", "the usual GAN on the ring", _collapsed(plain), "R3GAN, running mean", _collapsed(remedied)),
         *(
-            Trial("Diminished gradient", "saturating loss, frozen generator", _gone(still[0]), words, _gone(run))
-            for run, words in zip(still[1:], ("non-saturating loss", "Wasserstein critic with a penalty"), strict=True)
+            Trial(title, f"the usual GAN on {usual.experiment.data}", _failed(usual, code), LIVE[1], _failed(remedied, code))
+            for title, code in (("Non-convergence", "non_convergence"), ("Mode collapse", "mode_collapse"))
         ),
-    ]  # fmt: skip
+        *(
+            Trial("Diminished gradient", "saturating loss, frozen generator", _gone(saturating), name, _gone(run))
+            for name, run in zip(LOSSES[1:], others, strict=True)
+        ),
+    ]
     frame = lecture_plots.frame_paths(walked)
     return Section(
         "Not all is good news: what fails, and what stops it?",
@@ -68,7 +74,7 @@ def section(runs: Sequence[Run]) -> Section:
                 [
                     "Non-convergence: the players circle and never settle. Mode collapse: the generator makes little of all "
                     "there is. Diminished gradient: the discriminator is so good that the generator learns nothing. Each "
-                    "happens here, and each is stopped, on the same seeds, by a remedy with a name."
+                    "is made to happen here, beside a remedy with a name on the same seeds."
                 ]
             ),
             _table(trials),
@@ -84,18 +90,22 @@ def section(runs: Sequence[Run]) -> Section:
                 "each, and the discriminator is one slope. The cross is where both are done. With alternating steps the plain "
                 "GAN circles for ever; R1 makes the same paths spiral in.",
             ),
-            final_figure([plain, remedied], plain.experiment.data, colours([plain, remedied])),
+            final_figure(live, usual.experiment.data, colours(live)),
             curves_figure(
+                live, usual.experiment.data, colours(live), "motion", "", "std moved since the look before",
+                "Non-convergence: does the generator still move?", False, None,
+            ),
+            gradient_figure(
                 still, colours(still), frozen.GRADIENT, "gradient length",
                 "Diminished gradient: what is left for a generator that stands still?", True,
             ),
-            folded_settings([plain, remedied, *(named(run, f"{run.experiment.subject}, frozen") for run in still)]),
+            folded_settings([*live, *still]),
         ],
     )  # fmt: skip
 
 
-def _collapsed(run: Run) -> list[bool]:
-    return (diagnose(run)["mode_collapse"].members["verdict"] == "present").tolist()
+def _failed(run: Run, code: str) -> list[bool]:
+    return (diagnose(run)[code].members["verdict"] == "present").tolist()
 
 
 def _gone(run: Run) -> list[bool]:
@@ -115,10 +125,11 @@ def _table(trials: Sequence[Trial]) -> Table:
     return Table(
         "What fails, and what stops it", ["failure", "seeds that fail", "remedy", "seeds that still fail", "p"], rows,
         "Failed seeds with the rate's 95 % Wilson interval; the colour is the claim about a rate of "
-        f"{stats.TOLERATED_RATE:.0%}. Both columns have the same seeds (starting points, for the smallest GAN); p is McNemar's "
-        "exact test on them, after Holm's correction for this table. Not converged: the path does not spiral in. Collapsed: as "
-        f"in the study of mode collapse. Diminished: the gradient of a frozen generator lost at least {GONE:g} decade (nine "
-        "tenths of itself) while its discriminator trained on.",
+        f"{stats.TOLERATED_RATE:.0%}. Both columns have the same seeds (starting points, for the smallest GAN); p is "
+        "McNemar's exact test on them, after Holm's correction for this table. Not converged: the path does not spiral in; "
+        "on data, and collapsed: as the verdicts at the end of the page have it. A seed that cannot be judged has not "
+        f"failed. Diminished: the gradient of a frozen generator lost at least {GONE:g} decade (nine tenths of itself) while "
+        "its discriminator trained on.",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ganlab import trace
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure, images_figure
-from ganlab.pages.lecture.judged import colours, distances, folded_settings, named, numbers, paired, verdicts
+from ganlab.pages.lecture.judged import colours, distances, folded_settings, named, near, numbers, paired, verdicts
 from ganlab.pages.page import Section, Text
 
 STEPS = 46_850
@@ -16,8 +16,8 @@ STEPS = 46_850
 
 def section(runs: Sequence[Run]) -> Section:
     """Return the section of these runs: the course's perceptrons, then the DCGAN."""
-    perceptrons, dcgan = judged = [named(run, name) for run, name in zip(runs, ("perceptrons", "DCGAN"), strict=True)]
-    data, steps, n = dcgan.experiment.data, dcgan.experiment.steps, len(dcgan.experiment.seeds)
+    mlp, dcgan = judged = [named(run, name) for run, name in zip(runs, ("the course's MLP", "DCGAN"), strict=True)]
+    data, steps = dcgan.experiment.data, dcgan.experiment.steps
     small = data != "mnist"
     changed = [f"{steps} of the course's {STEPS} steps"] if steps < STEPS else []
     changed += ["images of 8 x 8 in place of MNIST, and smaller nets to match"] if small else []
@@ -27,9 +27,10 @@ def section(runs: Sequence[Run]) -> Section:
         [
             Text(
                 [
-                    f"Both draw digits, of {n} seeds each. Distance to the data at the end, DCGAN less perceptrons, on the "
-                    f"same seeds: {paired(distances(dcgan), distances(perceptrons))}. A picture says whether samples look "
-                    f"right; the table says on how many seeds, and what else is wrong.{shortened}"
+                    "A picture says whether samples look like digits; how near they are, on how many seeds, and what else "
+                    f"is wrong stands in the tables. Images end near the data in {near(mlp)} of seeds with the course's MLP, "
+                    f"and in {near(dcgan)} with a DCGAN. Distance to the data at the end, DCGAN less the course's MLP, on "
+                    f"the same seeds: {paired(distances(dcgan), distances(mlp))}.{shortened}"
                 ]
             ),
             numbers(

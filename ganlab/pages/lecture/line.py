@@ -15,6 +15,7 @@ from ganlab.pages.lecture.judged import (
     distances,
     folded_settings,
     last_samples,
+    mean_cell,
     named,
     near,
     numbers,
@@ -37,16 +38,18 @@ def section(runs: Sequence[Run]) -> Section:
     blocks: list[Block] = [
         Text(
             [
-                f"The course's GAN ends near the line in {near(course)} of seeds; the same nets with R1, Adam and a running "
-                f"mean of the generator in {near(held)}. Distance to the data, R1 less the course's, on the same seeds: "
-                f"{paired(distances(held), distances(course))}.{shortened}"
+                f"To lie on the line is soon learned, to cover it is not: the course's fakes are {_mean(_off(course))} off "
+                f"it and spread over {_mean(_spread(course))}, where the data spread over 1.49; {near(course)} of seeds end "
+                "near the data. The same nets with R1, Adam and a running mean of the generator spread over "
+                f"{_mean(_spread(held))}, and {near(held)} end near. Distance to the data, R1 less the course's, on the same "
+                f"seeds: {paired(distances(held), distances(course))}.{shortened}"
             ]
         ),
         numbers(
             "Where the points lie", [course, held],
             {
                 "distance from the line": _off, "middle along it": lambda run: _along(run).mean(1),
-                "spread along it": lambda run: _along(run).std(1),
+                "spread along it": _spread,
             },
             ["0", "5", "1.49"],
             "Distance from the line: mean over points. Middle and spread: of the mean of both coordinates.",
@@ -55,7 +58,7 @@ def section(runs: Sequence[Run]) -> Section:
         *(_points(run, n) for run in (course, held)),
         curves_figure(
             [course, held], "the line", colours([course, held]), "distance", "", "distance to the data (std)",
-            "Do the points come near the line?", False, None,
+            "Do the points come near?", False, None,
         ),
         *going_on([run for run in runs if frozen.is_frozen(run)]),
         folded_settings([course, held]),
@@ -65,6 +68,15 @@ def section(runs: Sequence[Run]) -> Section:
 
 def _along(run: Run) -> NDArray[np.float32]:
     return np.asarray(last_samples(run).mean(-1))
+
+
+def _spread(run: Run) -> NDArray[np.float32]:
+    return np.asarray(_along(run).std(1))
+
+
+def _mean(values: NDArray[np.float32]) -> str:
+    cell = mean_cell(values)
+    return f"{cell.text} ({cell.note.splitlines()[0]})"
 
 
 def _off(run: Run) -> NDArray[np.float32]:
@@ -78,9 +90,9 @@ def _points(run: Run, n: int) -> Figure:
     return Figure(
         f"Where do the points lie: {name}",
         lambda: plots.grid(
-            frame, lecture_plots.draw_points, col="step", row="seed", height=1.35, aspect=1.0, equal=True, margin_titles=True
+            frame, lecture_plots.draw_points, col="step", row="seed", height=1.5, aspect=1.0, equal=True, margin_titles=True
         ),
         frame,
         f"Real and fake points of {name} at five moments, for the best, the median and the worst seed.",
-        f"Blue: the 30 points of the line; orange: fakes. Best, median and worst of {n} seeds by their distance at the end.",
+        f"Pale: the 30 points of the line; dark: fakes. Best, median and worst of {n} seeds by their distance at the end.",
     )
