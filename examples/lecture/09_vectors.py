@@ -3,7 +3,7 @@
 import ganlab
 
 # The course's nets and rates: `ganlab list variants` has them. It trains for 12 000 steps; raise steps to see it learn.
-run = ganlab.run("recipe:course_vectors", seeds=4, steps=200, evaluation=200)
+run = ganlab.run("recipe:course_vectors", seeds=4, steps=100, evaluation=200)
 
 vectors = run.samples["generated"][:, -1]  # [seed, n, 10]
 for seed, x in zip(run.experiment.seeds, vectors, strict=True):
