@@ -44,8 +44,7 @@ def surfaces(game: Game, state: State, batch: Batch, real: Tensor) -> dict[str, 
         `surface_logits [member, y, x]`, `surface_pulls [member, y, x, 2]`, and `surface_axes [2, place]`, the places along x
         and along y.
     """
-    members = _members(state, batch)
-    if real.shape[1:] != (2,) or not has_surface(game, *members[0], real):
+    if real.shape[1:] != (2,) or not has_surface(game, *(members := _members(state, batch))[0], real):
         return {}
     low, high = real.amin(0).double(), real.amax(0).double()
     centre, half = (low + high) / 2, MARGIN * float((high - low).max()) / 2
@@ -67,8 +66,7 @@ def line(game: Game, state: State, batch: Batch, real: Tensor) -> dict[str, NDAr
 
     Arguments as for `surfaces`; nothing where a logit is no function of a place.
     """
-    members = _members(state, batch)
-    if real.shape[1:] != (1,) or not has_surface(game, *members[0], real):
+    if real.shape[1:] != (1,) or not has_surface(game, *(members := _members(state, batch))[0], real):
         return {}
     low, high = float(real.min()), float(real.max())
     centre, half = (low + high) / 2, MARGIN * (high - low) / 2

@@ -155,6 +155,18 @@ def test_algorithm_1_reaches_the_data_and_with_a_slow_discriminator_does_not() -
     assert (judged.distances(slow) > 0.3).all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("study", "steps"), [("vectors", 1000), ("line", 300), ("digits", 60)])
+def test_fakes_come_nearer_by_training_and_not_against_a_generator_that_stands_still(study: str, steps: int) -> None:
+    """The control of the three examples: the same run with its generator frozen from the start."""
+    planned = benchmarks.lecture.STUDIES[study]("quick")[0]
+    short = replace(planned, seeds=(0, 1), steps=steps, every=steps)
+    still = replace(short, settings={**short.settings, "frozen_at": 0})
+    trained, frozen = (trace.wide(perform(e).trace, "distance").to_numpy() for e in (short, still))
+    assert (trained[-1] < 0.75 * trained[0]).all()
+    assert (frozen[-1] == frozen[0]).all()
+
+
 # --- bad news ------------------------------------------------------------------------------------------------------------
 
 

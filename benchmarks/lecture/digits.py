@@ -25,7 +25,7 @@ DCGAN: dict[str, Any] = {
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"seeds": 20, "steps": 300, "evaluation": 256},
-    "standard": {"seeds": 20, "steps": 5000},
+    "standard": {"seeds": 20, "steps": 2000},
     "full": {"seeds": 20, "steps": 46_850},
 }
 """Quick trains on the digits of 8 x 8 whatever there is: twenty seeds of the course's nets on MNIST would take an hour. The
