@@ -100,12 +100,19 @@ def distances(run: Run) -> NDArray[np.float64]:
     return trace.last(run.trace, "distance").to_numpy(dtype=float)
 
 
-def paired(one: NDArray[np.float64], other: NDArray[np.float64], digits: int = 2) -> str:
-    """Return the mean difference one - other on the same seeds, with interval and the exact sign-flip test that decides."""
+def paired(one: NDArray[np.float64], other: NDArray[np.float64], among: int = 1) -> str:
+    """Return the mean difference one - other on the same seeds, with interval and the exact sign-flip test that decides.
+
+    Parameters
+    ----------
+    among
+        How many comparisons are told together; p is multiplied by it (Bonferroni).
+    """
     both = np.isfinite(one) & np.isfinite(other)
     if both.sum() < 2:
         return "not compared: too few seeds with a value"
     found = stats.paired_difference(one[both], other[both])
-    bounds = f"[{found.low:+.{digits}f}, {found.high:+.{digits}f}]" if np.isfinite(found.low) else "no interval"
-    p = stats.sign_flip(one[both], other[both])
-    return f"{found.estimate:+.{digits}f} {bounds}, n={found.n}, sign-flip p = {p:.2g}"
+    bounds = f"[{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.low) else "no interval"
+    p = min(1.0, among * stats.sign_flip(one[both], other[both]))
+    corrected = f" (corrected for {among} comparisons)" if among > 1 else ""
+    return f"{found.estimate:+.2f} {bounds}, n={found.n}, sign-flip p = {p:.2g}{corrected}"

@@ -76,7 +76,7 @@ def _spread(run: Run) -> NDArray[np.float32]:
 
 def _mean(values: NDArray[np.float32]) -> str:
     cell = mean_cell(values)
-    return f"{cell.text} ({cell.note.splitlines()[0]})"
+    return f"{cell.text} {cell.note.splitlines()[0].removesuffix(f', n={len(values)}')}"
 
 
 def _off(run: Run) -> NDArray[np.float32]:

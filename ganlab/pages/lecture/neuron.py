@@ -69,8 +69,8 @@ def _gates() -> Table:
 
 def _golden() -> Table:
     rows: list[list[Cell | str]] = [
-        ["one sigmoid neuron", "weights 3 and 1, bias -1, inputs 4 and 1", f"{neuron([4, 1], [3, 1], -1):.10f}"],
-        ["three sigmoid neurons in two layers", "all weights 0 and 1, no bias, inputs 2 and 3",
+        ["one neuron", "weights 3 and 1, bias -1, inputs 4 and 1", f"{neuron([4, 1], [3, 1], -1):.10f}"],
+        ["three, in two layers", "all weights 0 and 1, no bias, inputs 2 and 3",
          f"{forward(SHARED, np.array([2.0, 3.0]))[1]:.10f}"],
     ]  # fmt: skip
-    return Table("Values to check your own code with", ["net", "numbers", "output"], rows)
+    return Table("Sigmoid neurons to check your own code with", ["net", "numbers", "output"], rows)

@@ -69,8 +69,8 @@ def section(runs: Sequence[Run]) -> Section:
                 },
                 ["3", "1", f"{BALANCE:.3f}"],
                 f"At the equilibrium the discriminator says 1/2 everywhere and its loss is 2 ln 2 = {BALANCE:.5f}. Distance "
-                f"to the data, k = 5 less k = 1: {paired(far[1], far[0])}; the slow one less k = 1: "
-                f"{paired(far[2], far[0])}. The slow discriminator's loss is balanced, too: not because fakes are good, but "
+                f"to the data, k = 5 less k = 1: {paired(far[1], far[0], 2)}; the slow one less k = 1: "
+                f"{paired(far[2], far[0], 2)}. The slow discriminator's loss is balanced, too: not because fakes are good, but "
                 "because it has learned nothing.",
             ),
             verdicts(judged),

@@ -79,7 +79,7 @@ def section(largest_gap: float, seeds: int = SEEDS) -> Section:
         [
             Text(
                 [
-                    f"Yes: trained on four people, the network tells both unknown ones as the lecture does in {slide} of "
+                    f"Trained on four people, the network tells both unknown ones as the lecture does in {slide} of "
                     f"seeds. With the positions shuffled before training it is a coin: Jamal comes out right in {jamal}. "
                     f"PyTorch finds the same gradients, to {largest_gap:.1g}: backpropagation is the chain rule and no more."
                 ]

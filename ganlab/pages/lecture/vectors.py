@@ -38,7 +38,7 @@ def section(runs: Sequence[Run]) -> Section:
                 [
                     f"Look at the ten numbers one by one. Taken together they have the mean {mean.text} after {steps} steps, "
                     f"where the data have 4; but of a vector's ten means the worst is {worst.text} off, and the data's "
-                    f"spread is 0.2. In all directions near the data end the samples of {near(run)} of seeds.{shortened}"
+                    f"spread is 0.2. The samples of {near(run)} of seeds end near the data.{shortened}"
                 ]
             ),
             numbers(
