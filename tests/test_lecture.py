@@ -98,6 +98,7 @@ def test_near_counts_seeds_within_reach_of_the_data() -> None:
 def test_a_pair_of_equal_runs_shows_no_difference() -> None:
     assert "p = 1" in judged.paired(np.arange(8.0), np.arange(8.0))
     assert "p = 0.0078" in judged.paired(np.arange(8.0) + 1, np.arange(8.0))
+    assert "p = 0.016 (corrected for 2 comparisons)" in judged.paired(np.arange(8.0) + 1, np.arange(8.0), 2)
     assert "n=7" in judged.paired(np.array([np.nan, *np.arange(7.0)]), np.arange(8.0))
 
 

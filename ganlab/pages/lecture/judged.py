@@ -37,7 +37,8 @@ def verdicts(runs: Sequence[Run]) -> Table:
     return replace(
         table,
         rows=[[replace(name, note=""), *found] for name, *found in table.cells()],
-        caption=table.caption.replace("stands below", "stands at the end of the page"),
+        caption=table.caption.replace("stands below", "stands at the end of the page")
+        + " Seeds that still come nearer to the data are not judged for non-convergence.",
     )
 
 
