@@ -95,6 +95,12 @@ def mnist_baselines(session: nox.Session) -> None:
 
 
 @nox.session
+def lecture(session: nox.Session) -> None:
+    """The lecture, runnable: every example of the slides as a small study, on one page."""
+    _study(session, "lecture")
+
+
+@nox.session
 def throughput(session: nox.Session) -> None:
     """Study of this machine: how fast do many seeds train, against the plain loop and the machine's limit?"""
     _study(session, "throughput")

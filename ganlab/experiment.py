@@ -33,8 +33,9 @@ AGES = 4
 
 BY_MEMBER = frozenset(
     {
-        "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "surface_logits", "surface_pulls",
-        "test_losses", "test_predicted", "inputs", "truth", "predicted", "references", "free", "free_references",
+        "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "line_logits", "line_pulls",
+        "surface_logits", "surface_pulls", "test_losses", "test_predicted", "inputs", "truth", "predicted", "references",
+        "free", "free_references",
     }
 )  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
@@ -156,8 +157,8 @@ class Run:
     samples
         Arrays saved for looking at, by name. GAN runs: `generated [member, moment, n, *shape]`, `moments [moment]`
         (steps), `real [n, *shape]`, `losses [member, step, player]` of the last steps (discriminator, generator); on the plane
-        `surface_logits` and `surface_pulls`, see `ganlab.surface`; with `rotation=True` `path` and `eigenvalues`, see
-        `ganlab.rotation.Turning`.
+        `surface_logits` and `surface_pulls`, on a line `line_logits` and `line_pulls [member, moment, place]`, see
+        `ganlab.surface`; with `rotation=True` `path` and `eigenvalues`, see `ganlab.rotation.Turning`.
     environment
         Versions, device, dtype, threads, seconds.
     """

@@ -31,7 +31,7 @@ from ganlab.optim import OPTIMIZERS
 from ganlab.penalties import CONSTRAINTS, PENALTIES
 from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
-from ganlab.surface import surfaces
+from ganlab.surface import line, surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
 from ganlab.watch import at_end, evaluation, look_at_average, look_at_players, look_at_samples, tidy, turning
 
@@ -182,6 +182,8 @@ def train(
     kept = _spread(sorted(watched), MOMENTS)
     readings: list[tuple[int, Any]] = []
     samples: list[Tensor] = []
+    lines: list[dict[str, Any]] = []
+    real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu() if watch else torch.empty(0)
     faults: dict[int, tuple[int, str]] = {}
 
     turns: bool = experiment.settings.get("rotation", False)
@@ -197,6 +199,7 @@ def train(
             readings.append((now, play | reading))
             if now in kept:
                 samples.append(fake[:, :SHOWN].float().cpu())
+                lines.append(line(game, state, looks[0], real))
             if turns and now - experiment.every < EARLY * experiment.steps <= now:
                 early = state
             if 2 * now >= experiment.steps:
@@ -242,7 +245,6 @@ def train(
             turned, arrays = turning(game, data, early, state, numbers, members, n_evaluation, device)
             once |= turned
         table = trace.check(pd.concat([table, tidy(experiment, members, [(experiment.steps, once)])], ignore_index=True))
-        real = data.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).cpu()
         arrays |= {
             "losses": torch.cat(lately)[-LOSSES:].transpose(0, 1).float().cpu().numpy(),
             "generated": torch.stack(samples, 1).numpy(),
@@ -250,6 +252,9 @@ def train(
             "real": real.numpy(),
             **surfaces(game, state, looks[0], real),
         }
+        if lines[0]:
+            arrays |= {name: np.stack([found[name] for found in lines], 1) for name in ("line_logits", "line_pulls")}
+            arrays |= {"line_places": lines[0]["line_places"]}
         if probes.has_modes(data):
             arrays |= {"modes": data.modes.numpy(), "std": data.std.numpy()}
     if keep_state:

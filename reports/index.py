@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 import benchmarks.convergence
+import benchmarks.lecture
 import benchmarks.mnist_baselines
 import benchmarks.mode_collapse
 import benchmarks.pacgan
@@ -22,6 +23,7 @@ import benchmarks.throughput
 import benchmarks.vanishing_gradients
 import reports.calibration
 import reports.convergence
+import reports.lecture
 import reports.mnist_baselines
 import reports.mode_collapse
 import reports.pacgan
@@ -47,6 +49,9 @@ STUDIES = {
 LONG = ("phase_map", "pacgan")
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
 
+TAUGHT = {"lecture": (benchmarks.lecture.experiments, reports.lecture.page)}
+"""Studies made of several small ones, whose experiments and runs are by the small one's name. Only when asked for by name."""
+
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
 
@@ -54,8 +59,9 @@ PLAYED = {"calibration": reports.calibration.page}
 """Studies without training: what the diagnoses say about planted worlds. Only when asked for by name."""
 
 Study = Literal[
-    "mode_collapse", "vanishing_gradients", "convergence", "mnist_baselines", "phase_map", "pacgan", "calibration", "throughput"
-]
+    "mode_collapse", "vanishing_gradients", "convergence", "mnist_baselines", "phase_map", "pacgan", "lecture", "calibration",
+    "throughput",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Index:
     """Train what is missing and write the report; stop it at any time, the same command continues."""
 
     studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
-    """Which studies; when left out all but phase_map, pacgan (long), calibration, and throughput (of this machine)."""
+    """Which studies; when left out all but phase_map, pacgan (long), lecture, calibration, and throughput (of this machine)."""
     profile: Literal["quick", "standard", "full"] = "quick"
     """How much to train: quick takes about 7 minutes on two cores."""
     store: Path = Path("runs")
@@ -87,13 +93,17 @@ def main(settings: Index) -> int:
     chosen = {name: STUDIES[name] for name in names if name in STUDIES}
     planned = {name: plan(settings.profile) for name, (plan, _) in chosen.items()}
     console = Console(stderr=True)
-    experiments = [e for group in planned.values() for e in group]
+    taught = {name: TAUGHT[name][0](settings.profile) for name in names if name in TAUGHT}
+    groups = [*planned.values(), *(group for lessons in taught.values() for group in lessons.values())]
+    experiments = [e for group in groups for e in group]
     runs = iter(sweep(experiments, Store(settings.store), settings.workers, console, settings.block))
     played = [PLAYED[name](settings.profile) for name in names if name in PLAYED]
     measured = {name: MEASURED[name][0](settings.profile, Store(settings.store)) for name in names if name in MEASURED}
     console.print("drawing the report", markup=False)
     found = {name: [next(runs) for _ in planned[name]] for name in chosen}
     pages = [page(found[name]) for name, (_, page) in chosen.items()]
+    for name, lessons in taught.items():
+        pages.append(TAUGHT[name][1]({lesson: [next(runs) for _ in group] for lesson, group in lessons.items()}))
     pages += played
     pages += [MEASURED[name][1](timings) for name, timings in measured.items()]
     gans = {name.replace("_", " "): mine for name, mine in found.items() if mine[0].experiment.kind == "gan"}

@@ -23,7 +23,7 @@ from ganlab.experiment import Experiment, Run, outcome
 from ganlab.game import Batch, Game, State, initial
 from ganlab.pages import pages_of, vanishing_page
 from ganlab.pages.page import Figure, Page, Table, render
-from ganlab.surface import logit_at, pull_at, surfaces
+from ganlab.surface import line, logit_at, pull_at, surfaces
 from ganlab.train import environment, run
 
 AGE, EVERY, UPDATES, SEEDS = 40, 20, 400, 5
@@ -268,6 +268,24 @@ def test_the_surface_frames_the_data_and_has_x_along_columns() -> None:
     np.testing.assert_allclose(found["surface_logits"][0], 3 * x - y, atol=1e-5)
     assert found["surface_pulls"].shape == (1, 11, 11, 2)
     np.testing.assert_allclose(found["surface_pulls"][0, ..., 1], -1, rtol=1e-6)
+
+
+def test_on_a_line_the_discriminator_is_kept_at_every_moment() -> None:
+    game = Game(lambda: nn.Linear(2, 1), lambda: nn.Linear(1, 1), objective="wasserstein")
+    state = initial(game, 0)
+    state = state._replace(discriminator=state.discriminator._replace(parameters=torch.tensor([3.0, 1.0])))
+    law = rng.stream(0, "data")
+    batch = Batch(torch.randn(16, 1, generator=law), torch.randn(16, 2, generator=law), torch.empty(16, 0))
+    found = line(game, *(stack([one]) for one in (state, batch)), torch.tensor([[0.0], [2.0]]))
+    np.testing.assert_allclose(found["line_places"][[0, -1]], [1 - 1.4, 1 + 1.4], rtol=1e-6)
+    np.testing.assert_allclose(found["line_logits"][0], 3 * found["line_places"] + 1, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["line_pulls"], 3, rtol=1e-6)
+
+    tiny = {"seeds": 2, "steps": 4, "every": 2, "hidden": (8,), "batch": 16, "evaluation": 16}
+    kept = run("nsgan", "normal_vectors:dimensions=1", **tiny).samples
+    assert kept["line_logits"].shape == kept["line_pulls"].shape == (2, 3, 129)
+    assert "line_logits" not in run("nsgan", "ring8", **tiny).samples
+    assert "line_logits" not in run("pacgan2", "normal_vectors:dimensions=1", **tiny).samples
 
 
 @pytest.mark.parametrize("variant", ["pacgan2", "minibatch_std", "cgan", "veegan"])

@@ -17,17 +17,22 @@ DIAGNOSES = (
     "vanishing_gradients",
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
+LECTURE = (
+    "airline", "bad_news", "breast_cancer", "digits", "judged", "learned", "line", "neuron", "regression", "step_by_step",
+    "two_layers", "vectors",
+)  # fmt: skip
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "learners", "lecture", "lecture.airline", "lecture.breast_cancer",
-    "lecture.learned", "lecture.regression", "measures", "overview", "page", "phase_map", "published", "real_nets", "repair",
-    "shared", "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "gans", "learners", "lecture", "measures", "overview", "page", "phase_map",
+    "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
+    *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
     {"registry"},
     {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
-    {"engine", "layers", "recurrent", "rng"},
+    {"by_hand", "engine", "layers", "recurrent", "rng"},
+    {"by_autograd"},
     {"data", *(f"data.{name}" for name in ("images", "mixtures", "series", "tables", "toys"))},
     {"metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
@@ -52,15 +57,16 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "repair_plots", "throughput_plots"},
+    {"convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots", "repair_plots"}
+    | {"throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots", "cycles", "dynamics_plots",
-    "frozen", "frozen_plots", "learning_plots",
+    "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots", "cycles",
+    "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

@@ -39,20 +39,20 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
     for data, group in by_data.items():
         planar = [r for r in group if "modes" in r.samples and r.samples["modes"].shape[1] == 2]
         if planar:
-            evidence.append(_final_figure(planar, data, colours))
+            evidence.append(final_figure(planar, data, colours))
             evidence += [_samples_figure(run, colours) for run in planar]
         evidence += [
-            _images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
+            images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
         ]
     measures = [measured(group, data, colours) for data, group in by_data.items()]
     curves = []
     for data, group in by_data.items():
         collapsed = [(run, d) for run, d in judged if run.experiment.data == data]
         if any(d.failures for _, d in collapsed):
-            curves.append(_survival_figure([run for run, _ in collapsed], [d for _, d in collapsed], data, colours))
-        curves += [_curves_figure(group, data, colours, *what) for what in _CURVES if _has(group, what[0])]
+            curves.append(survival_figure([run for run, _ in collapsed], [d for _, d in collapsed], data, colours))
+        curves += [curves_figure(group, data, colours, *what) for what in _CURVES if _has(group, what[0])]
     sections = [
-        Section("The verdict", [_matrix(runs, found, colours), _every_failure(runs, all_found, colours)]),
+        Section("The verdict", [_matrix(runs, found, colours), every_failure(runs, all_found, colours)]),
         Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
         Section("The evidence: samples", evidence),
         Section("The evidence: measures of the samples", [table for table in measures if table]),
@@ -114,7 +114,7 @@ def _matrix(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plots.Colo
     )
 
 
-def _every_failure(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plots.Colours) -> Table:
+def every_failure(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plots.Colours) -> Table:
     """Return how many seeds of each run failed in which way; diagnoses that apply to none of the runs are left out."""
     codes = [d.code for d in found[0] if any(other[d.code].verdict != "not applicable" for other in found)]
     rows: list[list[Cell | str]] = []
@@ -230,7 +230,7 @@ def _rates_figure(runs: Sequence[Run], found: Sequence[Diagnosis], colours: plot
     )
 
 
-def _survival_figure(runs: Sequence[Run], found: Sequence[Diagnosis], data: str, colours: plots.Colours) -> Figure:
+def survival_figure(runs: Sequence[Run], found: Sequence[Diagnosis], data: str, colours: plots.Colours) -> Figure:
     frame = plots.frame_survival(runs, found)
     said = "; ".join(_since_when(str(variant), curve) for variant, curve in frame.groupby("variant", sort=False))
     return Figure(
@@ -257,7 +257,7 @@ def _since_when(variant: str, curve: pd.DataFrame) -> str:
     return said + (f", half by step {half:g}" if 0 < half < np.inf else "")
 
 
-def _final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figure:
+def final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figure:
     parts = []
     for run in runs:
         last = plots.frame_samples(run, n_moments=2)
@@ -296,7 +296,7 @@ def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
     )
 
 
-def _images_figure(run: Run) -> Figure:
+def images_figure(run: Run) -> Figure:
     frame = plots.frame_images(run)
     return Figure(
         f"What does {run.experiment.title} draw at the end?",
@@ -318,7 +318,7 @@ _CURVES = (
 )
 
 
-def _curves_figure(
+def curves_figure(
     runs: Sequence[Run],
     data: str,
     colours: plots.Colours,

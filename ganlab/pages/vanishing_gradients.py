@@ -37,20 +37,20 @@ def vanishing_page(runs: Sequence[Run], name: str = "vanishing_gradients", title
     """Return the page about runs whose generator freezes: what its gradient lost, seed by seed, and why."""
     runs = list({run.experiment.id: run for run in runs}.values())
     parts = [part for run in runs for part in run.parts()]
-    fresh, going_on = ([run for run in parts if frozen.begins_anew(run) is anew] for anew in (True, False))
+    fresh, lasting = ([run for run in parts if frozen.begins_anew(run) is anew] for anew in (True, False))
     colours = plots.palette(run.experiment.subject for run in fresh)
     sections = [
         Section("The answer", [_table(fresh, colours), _decay_figure(fresh, colours), _claims(fresh)] if fresh else []),
         Section("The evidence: every seed over time", _curves(fresh, colours)),
         Section("The evidence: jumps", _tails_figure(fresh, colours)),
         Section("The evidence: the discriminator from above", _surface(fresh)),
-        Section("The evidence: the lecture's experiment", _going_on(going_on)),
+        Section("The evidence: the lecture's experiment", going_on(lasting)),
         Section("Why: two normal laws, exactly", [_gaussians()]),
         Section("What the words mean", [Text(_definitions())]),
-        Section("Settings", [*(settings(_labelled(some)) for some in (fresh, going_on) if some), Text(environment(runs))]),
+        Section("Settings", [*(settings(_labelled(some)) for some in (fresh, lasting) if some), Text(environment(runs))]),
         Section("Sources", [Text(sources(runs))]),
     ]
-    return Page(name, title, _answer(fresh or going_on), [section for section in sections if section.blocks])
+    return Page(name, title, _answer(fresh or lasting), [section for section in sections if section.blocks])
 
 
 def _labelled(runs: Sequence[Run]) -> list[Run]:
@@ -265,11 +265,11 @@ def _curves(runs: Sequence[Run], colours: plots.Colours) -> list[Block]:
     for name, label, question, log in _QUANTITIES:
         have = [run for run in runs if (run.trace["name"] == name).any()]
         if have:
-            figures.append(_curves_figure(have, colours, name, label, question, log))
+            figures.append(curves_figure(have, colours, name, label, question, log))
     return figures
 
 
-def _curves_figure(
+def curves_figure(
     runs: Sequence[Run], colours: plots.Colours, name: str, label: str, question: str, log: bool
 ) -> Figure:  # fmt: skip
     frame = frozen_plots.frame_since(runs, name)
@@ -358,7 +358,7 @@ def _surface(runs: Sequence[Run]) -> list[Block]:
     ]  # fmt: skip
 
 
-def _going_on(runs: Sequence[Run]) -> list[Block]:
+def going_on(runs: Sequence[Run]) -> list[Block]:
     """Return the lecture's experiment: the whole run, the discriminator going on as it is when the generator freezes."""
     if not runs:
         return []

@@ -1,0 +1,40 @@
+"""GAN example 3: handwritten digits, by the course's perceptrons and by a DCGAN."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ganlab.data.images import mnist_is_here
+from ganlab.experiment import Experiment
+from ganlab.planning import plan
+
+SMALL: dict[str, Any] = {
+    "generator": {"hidden": (64, 128), "norm": (None, "batch")}, "discriminator": {"hidden": (128, 64)}, "lr": 1e-3,
+    "batch": 32,
+}  # fmt: skip
+"""In place of the course's nets on images of 8 x 8, which have a twelfth of MNIST's pixels."""
+
+SMALL_DCGAN: dict[str, Any] = {
+    "generator": {"net": "dcgan_generator", "channels": (16, 8)},
+    "discriminator": {"net": "dcgan_discriminator", "channels": (8, 16)}, "lr": 1e-3, "batch": 32,
+}  # fmt: skip
+
+DCGAN: dict[str, Any] = {
+    "generator": {"net": "dcgan_generator"}, "discriminator": {"net": "dcgan_discriminator"}, "lr": 2e-4, "batch": 64,
+}  # fmt: skip
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "quick": {"seeds": 20, "steps": 300, "evaluation": 256},
+    "standard": {"seeds": 20, "steps": 2000},
+    "full": {"seeds": 20, "steps": 46_850},
+}
+"""Quick trains on the digits of 8 x 8 whatever there is: twenty seeds of the course's nets on MNIST would take an hour. The
+course trains for 46 850 steps."""
+
+
+def experiments(profile: str) -> list[Experiment]:
+    """Return the perceptrons and the DCGAN, on MNIST if it is on disk and the profile is not quick, else on digits."""
+    p = PROFILES[profile]
+    if profile != "quick" and mnist_is_here():
+        return [plan("recipe:course_mnist", **p), plan("nsgan", "mnist", latent=100, **DCGAN, **p)]
+    return [plan("recipe:course_mnist", "digits", **SMALL, **p), plan("nsgan", "digits", latent=100, **SMALL_DCGAN, **p)]

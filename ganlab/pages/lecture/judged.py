@@ -1,0 +1,119 @@
+"""What the sections about GANs share: runs under names of their own, verdicts, and numbers with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab import plots, stats, trace
+from ganlab.diagnoses import diagnose
+from ganlab.experiment import Run
+from ganlab.pages.gans import every_failure
+from ganlab.pages.page import Cell, Table
+from ganlab.pages.shared import settings
+
+NEAR = 0.15
+"""Sliced distance to the data, in their standard deviations, from which samples are near: three times that of two sets of real
+samples, as in `ganlab.diagnoses.vanishing_gradients`."""
+
+
+def named(run: Run, name: str) -> Run:
+    """Return the run under another name."""
+    return replace(run, experiment=replace(run.experiment, subject=name))
+
+
+def colours(runs: Sequence[Run]) -> dict[str, str]:
+    """Return a colour for each run's name."""
+    return plots.palette(run.experiment.subject for run in runs)
+
+
+def verdicts(runs: Sequence[Run]) -> Table:
+    """Return how many seeds of each run failed in which way, with intervals and since when."""
+    table = every_failure(runs, [diagnose(run) for run in runs], colours(runs))
+    return replace(
+        table,
+        rows=[[replace(name, note=""), *found] for name, *found in table.cells()],
+        caption=table.caption.replace("stands below", "stands at the end of the page")
+        + " Seeds that still come nearer to the data are not judged for non-convergence.",
+    )
+
+
+def folded_settings(runs: Sequence[Run]) -> Table:
+    """Return what was run, folded away: a page for a wall shows it on request."""
+    return replace(settings(runs), folded=True)
+
+
+def near(run: Run) -> stats.Rate:
+    """Return the share of seeds whose samples end near the data."""
+    distance = trace.last(run.trace, "distance")
+    return stats.rate(int((distance <= NEAR).sum()), len(distance))
+
+
+def last_samples(run: Run) -> NDArray[np.float32]:
+    """Return the samples of each seed at the last look, `[member, n, *shape]`."""
+    return np.asarray(run.samples["generated"][:, -1])
+
+
+def mean_cell(values: NDArray[Any], digits: int = 2) -> Cell:
+    """Return the mean over seeds with its 95 % interval; seeds that diverged have no value and are counted."""
+    kept = values[np.isfinite(values)]
+    if not len(kept):
+        return Cell("no seed has a value")
+    found = stats.mean(kept)
+    left_out = f"\n{len(values) - len(kept)} diverged, left out" if len(kept) < len(values) else ""
+    bounds = f"[{found.low:.{digits}f}, {found.high:.{digits}f}]" if found.n > 1 else "no interval"
+    return Cell(f"{found.estimate:.{digits}f}", note=f"{bounds}, n={found.n}{left_out}")
+
+
+def numbers(
+    title: str, runs: Sequence[Run], quantities: dict[str, Callable[[Run], NDArray[Any]]], wanted: Sequence[str],
+    caption: str,
+) -> Table:  # fmt: skip
+    """Return a row for the data and one for each run: means over seeds of what is read off each, and the share that ends near.
+
+    Parameters
+    ----------
+    quantities
+        By its name, a function that gives a number for each member.
+    wanted
+        What a perfect generator would have of each.
+    """
+    shades = colours(runs)
+    rows: list[list[Cell | str]] = [["the data", *wanted, ""]]
+    for run in runs:
+        share = near(run)
+        cells = [mean_cell(read(run)) for read in quantities.values()]
+        end = Cell(f"{share.failures} of {share.n}", note=f"{share.estimate:.0%} [{share.low:.0%}, {share.high:.0%}]")
+        rows.append([Cell(run.experiment.subject, swatch=shades[run.experiment.subject]), *cells, end])
+    usual = (
+        f" Means over seeds with 95 % intervals (Student t). Near: within {NEAR} standard deviations of the data by the sliced "
+        "Wasserstein distance, three times what two sets of real samples have; with its Wilson interval."
+    )
+    return Table(title, ["generator", *quantities, "seeds that end near"], rows, caption + usual)
+
+
+def distances(run: Run) -> NDArray[np.float64]:
+    """Return each seed's distance to the data at the end, in standard deviations of the data."""
+    return trace.last(run.trace, "distance").to_numpy(dtype=float)
+
+
+def paired(one: NDArray[np.float64], other: NDArray[np.float64], among: int = 1) -> str:
+    """Return the mean difference one - other on the same seeds, with interval and the exact sign-flip test that decides.
+
+    Parameters
+    ----------
+    among
+        How many comparisons are told together; p is multiplied by it (Bonferroni).
+    """
+    both = np.isfinite(one) & np.isfinite(other)
+    if both.sum() < 2:
+        return "not compared: too few seeds with a value"
+    found = stats.paired_difference(one[both], other[both])
+    bounds = f"[{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.low) else "no interval"
+    p = min(1.0, among * stats.sign_flip(one[both], other[both]))
+    corrected = f" (corrected for {among} comparisons)" if among > 1 else ""
+    return f"{found.estimate:+.2f} {bounds}, n={found.n}, sign-flip p = {p:.2g}{corrected}"

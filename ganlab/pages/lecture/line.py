@@ -1,0 +1,98 @@
+"""GAN example 2: points on a line, and the lecture's test of freezing the generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganlab import frozen, lecture_plots, plots
+from ganlab.experiment import Run
+from ganlab.pages.gans import curves_figure
+from ganlab.pages.lecture.judged import (
+    colours,
+    distances,
+    folded_settings,
+    last_samples,
+    mean_cell,
+    named,
+    near,
+    numbers,
+    paired,
+    verdicts,
+)
+from ganlab.pages.page import Block, Figure, Section, Text
+from ganlab.pages.vanishing_gradients import going_on
+
+STEPS = 4000
+"""Of the course: 40 epochs of 100 batches."""
+
+
+def section(runs: Sequence[Run]) -> Section:
+    """Return the section of these runs: the course's GAN, the same nets held by R1, and those whose generator freezes."""
+    course, held = (named(run, name) for run, name in zip(runs, ("the course's GAN", "with R1 and Adam"), strict=False))
+    steps = course.experiment.steps
+    shortened = f" Shortened here: {steps} of the course's {STEPS} steps." if steps < STEPS else ""
+    n = len(course.experiment.seeds)
+    blocks: list[Block] = [
+        Text(
+            [
+                f"To lie on the line is soon learned, to cover it is not: the course's fakes are {_mean(_off(course))} off "
+                f"it and spread over {_mean(_spread(course))}, where the data spread over 1.49; {near(course)} of seeds end "
+                "near the data. The same nets with R1, Adam and a running mean of the generator spread over "
+                f"{_mean(_spread(held))}, and {near(held)} end near. Distance to the data, R1 less the course's, on the same "
+                f"seeds: {paired(distances(held), distances(course))}.{shortened}"
+            ]
+        ),
+        numbers(
+            "Where the points lie", [course, held],
+            {
+                "distance from the line": _off, "middle along it": lambda run: _along(run).mean(1),
+                "spread along it": _spread,
+            },
+            ["0", "5", "1.49"],
+            "Distance from the line: mean over points. Middle and spread: of the mean of both coordinates.",
+        ),
+        verdicts([course, held]),
+        *(_points(run, n) for run in (course, held)),
+        curves_figure(
+            [course, held], "the line", colours([course, held]), "distance", "", "distance to the data (std)",
+            "Do the points come near?", False, None,
+        ),
+        *going_on([run for run in runs if frozen.is_frozen(run)]),
+        folded_settings([course, held]),
+    ]  # fmt: skip
+    return Section("Example 2: can a GAN put points on a line, and what if its generator is frozen?", blocks)
+
+
+def _along(run: Run) -> NDArray[np.float32]:
+    return np.asarray(last_samples(run).mean(-1))
+
+
+def _spread(run: Run) -> NDArray[np.float32]:
+    return np.asarray(_along(run).std(1))
+
+
+def _mean(values: NDArray[np.float32]) -> str:
+    cell = mean_cell(values)
+    return f"{cell.text} {cell.note.splitlines()[0].removesuffix(f', n={len(values)}')}"
+
+
+def _off(run: Run) -> NDArray[np.float32]:
+    points = last_samples(run)
+    return np.asarray(np.abs(points[..., 0] - points[..., 1]).mean(1) / np.sqrt(2))
+
+
+def _points(run: Run, n: int) -> Figure:
+    frame = lecture_plots.frame_progress(run)
+    name = run.experiment.subject
+    return Figure(
+        f"Where do the points lie: {name}",
+        lambda: plots.grid(
+            frame, lecture_plots.draw_points, col="step", row="seed", height=1.5, aspect=1.0, equal=True, margin_titles=True
+        ),
+        frame,
+        f"Real and fake points of {name} at five moments, for the best, the median and the worst seed.",
+        f"Pale: the 30 points of the line; dark: fakes. Best, median and worst of {n} seeds by their distance at the end.",
+    )

@@ -1,0 +1,43 @@
+"""The page of the lecture: a section for each of its studies, in the order of the slides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from benchmarks.lecture.two_layers import largest_gap
+from ganlab.experiment import Run
+from ganlab.pages.lecture import (
+    airline,
+    bad_news,
+    breast_cancer,
+    digits,
+    lecture_page,
+    line,
+    neuron,
+    regression,
+    step_by_step,
+    two_layers,
+    vectors,
+)
+from ganlab.pages.page import Page, Section
+
+SECTIONS: dict[str, Callable[[Sequence[Run]], Section]] = {
+    "neuron": lambda _: neuron.section(),
+    "two_layers": lambda _: two_layers.section(largest_gap()),
+    "regression": regression.section,
+    "breast_cancer": breast_cancer.section,
+    "airline": airline.section,
+    "step_by_step": step_by_step.section,
+    "vectors": vectors.section,
+    "line": line.section,
+    "digits": digits.section,
+    "bad_news": bad_news.section,
+}
+"""In the order of the slides, a function of the runs of the study of this name in `benchmarks.lecture`; those of a study that
+trains nothing there are none."""
+
+
+def page(runs: Mapping[str, Sequence[Run]]) -> Page:
+    """Return the page of these runs, by study."""
+    sections = [section(runs.get(name, ())) for name, section in SECTIONS.items()]
+    return lecture_page(*sections, runs=[run for mine in runs.values() for run in mine])

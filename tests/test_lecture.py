@@ -1,0 +1,207 @@
+"""The lecture's page: its sections say what the runs say, and the studies' controls fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import benchmarks.lecture
+import reports.lecture
+from benchmarks.lecture import step_by_step as steps_of
+from ganlab import trace
+from ganlab.experiment import Experiment, Run, outcome
+from ganlab.lecture_plots import Frame, draw_walk, frame_progress, frame_walk, ranked
+from ganlab.pages.lecture import bad_news, judged, lecture_page, step_by_step
+from ganlab.pages.page import Figure, Section, Table, Text
+from ganlab.planning import plan
+from ganlab.sweep import perform
+
+PROFILES = ("quick", "standard", "full")
+
+
+def tiny(experiment: Experiment) -> Experiment:
+    """Return the experiment cut down to what takes no time."""
+    settings = {**experiment.settings, "batch": 8, "evaluation": 24}
+    settings |= {role: {**settings[role], "hidden": [8], "norm": None} for role in ("generator", "discriminator")
+                 if settings[role]["net"] == "mlp" and "hidden" in settings[role]}  # fmt: skip
+    if "frozen_at" in settings:
+        settings["frozen_at"] = 2
+    if settings["n_critic"] == 20:  # the walk, of which every step is kept
+        return replace(experiment, seeds=(0, 1, 2), steps=19, every=1, settings={**settings, "n_critic": 1})
+    return replace(experiment, seeds=(0, 1, 2), steps=8, every=2, settings=settings)
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, list[Run]]:
+    planned = benchmarks.lecture.experiments("quick")
+    return {study: [perform(tiny(e)) for e in experiments] for study, experiments in planned.items()}
+
+
+def blocks(section: Section, kind: type) -> list:
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+# --- the page ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("study", sorted(benchmarks.lecture.STUDIES))
+def test_a_section_begins_with_words_asks_and_draws(study: str, runs: dict[str, list[Run]]) -> None:
+    section = reports.lecture.SECTIONS[study](runs[study])
+    assert section.title.endswith("?")
+    assert isinstance(section.blocks[0], Text)
+    for figure in blocks(section, Figure):
+        plt.close(figure.draw())
+        assert figure.caption
+        assert figure.alt
+        assert not figure.frame.empty
+    cells = [cell for table in blocks(section, Table) for row in table.cells() for cell in row]
+    assert any("n=3" in cell.note or "of 3" in cell.text for cell in cells)
+
+
+def test_the_page_numbers_its_studies_and_says_what_verdicts_mean(runs: dict[str, list[Run]]) -> None:
+    page = lecture_page(Section("One?", []), Section("Two?", []), runs=runs["vectors"])
+    assert [section.title for section in page.sections[:2]] == ["1. One?", "2. Two?"]
+    words = " ".join(page.sections[2].blocks[0].paragraphs)
+    assert "Mode collapse: " in words
+    assert "Toutouh" in " ".join(page.sections[3].blocks[0].paragraphs)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_trained_study_has_a_section_and_twenty_seeds_an_example(profile: str) -> None:
+    planned = benchmarks.lecture.experiments(profile)
+    assert set(planned) <= set(reports.lecture.SECTIONS)
+    for study in ("step_by_step", "vectors", "line", "digits"):
+        assert all(len(e.seeds) >= 20 for e in planned[study])
+
+
+# --- what is said --------------------------------------------------------------------------------------------------------
+
+
+def at_distance(*distances: float) -> Run:
+    """Return a run whose seeds end at these distances to the data."""
+    experiment = Experiment("gan", "planted", "ring8", tuple(range(len(distances))), 1, 1)
+    values = np.array([[1.0] * len(distances), distances])[:, :, None]
+    table = trace.tidy(experiment.id, experiment.seeds, [0, 1], [("distance", [""], values)])
+    return Run(experiment, table, outcome(experiment, {}), {}, {})
+
+
+def test_near_counts_seeds_within_reach_of_the_data() -> None:
+    share = judged.near(at_distance(0.05, 0.15, 0.16, np.nan))
+    assert (share.failures, share.n) == (2, 4)
+    assert judged.near(at_distance(1.0, 2.0)).failures == 0
+
+
+def test_a_pair_of_equal_runs_shows_no_difference() -> None:
+    assert "p = 1" in judged.paired(np.arange(8.0), np.arange(8.0))
+    assert "p = 0.0078" in judged.paired(np.arange(8.0) + 1, np.arange(8.0))
+    assert "p = 0.016 (corrected for 2 comparisons)" in judged.paired(np.arange(8.0) + 1, np.arange(8.0), 2)
+    assert "n=7" in judged.paired(np.array([np.nan, *np.arange(7.0)]), np.arange(8.0))
+
+
+def test_a_mean_leaves_diverged_seeds_out_and_says_so() -> None:
+    cell = judged.mean_cell(np.array([1.0, 3.0, np.nan]))
+    assert cell.text == "2.00"
+    assert "n=2" in cell.note
+    assert "1 diverged" in cell.note
+    assert judged.mean_cell(np.array([np.nan])).text == "no seed has a value"
+
+
+def test_best_median_and_worst_are_by_the_distance_at_the_end() -> None:
+    assert ranked(at_distance(0.3, 0.1, np.nan, 0.2, 0.4)) == {"best": 1, "median": 0, "worst": 2}
+
+
+# --- the walk ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_walk_shows_the_discriminator_and_its_pull_where_the_fakes_are(runs: dict[str, list[Run]]) -> None:
+    walk = runs["step_by_step"][0]
+    frame = frame_walk(walk, [Frame("learns", 0, 1), Frame("follows", 0, 1, 1)], member=1)
+    assert list(dict.fromkeys(frame["panel"])) == ["1. learns", "2. follows"]
+    d = frame[(frame["panel"] == "1. learns") & (frame["kind"] == "D")]
+    np.testing.assert_allclose(d["y"], 1 / (1 + np.exp(-walk.samples["line_logits"][1, 1])), rtol=1e-6)
+    arrow = frame[frame["kind"] == "arrow"]
+    assert arrow["x"].between(*np.quantile(walk.samples["generated"][1, 0], (0, 1))).all()
+    np.testing.assert_allclose(
+        arrow["y"], np.interp(arrow["x"], walk.samples["line_places"], walk.samples["line_pulls"][1, 1]), rtol=1e-6
+    )
+    _, ax = plt.subplots()
+    assert draw_walk(frame[frame["panel"] == "2. follows"], ax).collections
+    plt.close()
+
+
+def test_the_walk_keeps_every_one_of_its_steps() -> None:
+    walk = steps_of.experiments("quick")[0]
+    assert walk.every == 1
+    assert max(moment for frame in step_by_step.FRAMES for moment in frame[1:] if moment is not None) < walk.steps < 20
+
+
+def test_progress_has_real_and_fake_samples_of_three_seeds(runs: dict[str, list[Run]]) -> None:
+    frame = frame_progress(runs["line"][0], n_moments=3, n=10)
+    assert frame.groupby(["seed", "step", "kind"]).size().eq(10).sum() == 3 * 3 * 2
+    assert frame["seed"].str.partition(":")[0].unique().tolist() == ["best", "median", "worst"]
+
+
+@pytest.mark.slow
+def test_algorithm_1_reaches_the_data_and_with_a_slow_discriminator_does_not() -> None:
+    """The control of the study: the same game, whose discriminator learns 30 times slower."""
+    p = {**steps_of.NETS, "seeds": 4, "steps": 480}
+    good, slow = (
+        perform(plan("nsgan", steps_of.DATA, **p, **rates)) for rates in (steps_of.ALGORITHM, steps_of.SLOW)
+    )  # fmt: skip
+    assert (judged.distances(good) < 0.3).all()
+    assert (judged.distances(slow) > 0.3).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("study", "steps"), [("vectors", 1000), ("line", 300), ("digits", 60)])
+def test_fakes_come_nearer_by_training_and_not_against_a_generator_that_stands_still(study: str, steps: int) -> None:
+    """The control of the three examples: the same run with its generator frozen from the start."""
+    planned = benchmarks.lecture.STUDIES[study]("quick")[0]
+    short = replace(planned, seeds=(0, 1), steps=steps, every=steps)
+    still = replace(short, settings={**short.settings, "frozen_at": 0})
+    trained, frozen = (trace.wide(perform(e).trace, "distance").to_numpy() for e in (short, still))
+    assert (trained[-1] < 0.75 * trained[0]).all()
+    assert (frozen[-1] == frozen[0]).all()
+
+
+# --- bad news ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_smallest_gan_circles_from_everywhere_and_r1_stops_it(runs: dict[str, list[Run]]) -> None:
+    first = _table(runs["bad_news"])[0]
+    assert [cell.text for cell in first[:-1]] == ["Non-convergence", "20 of 20", "R1 of weight 0.3", "0 of 20"]
+    assert float(first[-1].text) == pytest.approx(5 * 2 * 0.5**20, rel=0.01)  # McNemar's, times the five rows
+
+
+def test_what_is_the_same_with_and_without_a_remedy_has_p_1(runs: dict[str, list[Run]]) -> None:
+    """The control: a remedy that changes nothing."""
+    usual, _, saturating, *_ = runs["bad_news"]
+    rows = _table([usual, usual, saturating, saturating, saturating])
+    assert [row[-1].text for row in rows[1:]] == ["1"] * 4
+
+
+def test_a_gradient_is_gone_when_a_decade_of_it_is() -> None:
+    table = [[1.0, 1.0, 1.0, np.nan], [0.2, 0.09, 5.0, np.nan]]
+    experiment = Experiment("gan", "planted", "ring8", (0, 1, 2, 3), 1, 1, {"frozen_at": 0, "n_critic": 1})
+    values = np.array(table)[:, :, None]
+    run = Run(
+        experiment, trace.tidy(experiment.id, experiment.seeds, [0, 1], [("generator_gradient", [""], values)]),
+        outcome(experiment, {}), {}, {},
+    )  # fmt: skip
+    assert bad_news._gone(run) == [False, True, False, True]
+
+
+def _table(runs: Sequence[Run]) -> list:
+    return blocks(bad_news.section(runs), Table)[0].cells()
+
+
+def test_paths_begin_at_the_same_places() -> None:
+    plain, held = bad_news.paths(5).values()
+    np.testing.assert_array_equal(plain[0], held[0])
+    radius = [np.linalg.norm(path, axis=-1) for path in (plain, held)]
+    assert (radius[0][-1] > 0.5 * radius[0][0]).all()
+    assert (radius[1][-1] < 1e-6 * radius[1][0]).all()
