@@ -328,12 +328,12 @@ def test_a_fault_that_does_not_come_again_is_told_as_such() -> None:
 
         def sample(self, n: int, generator: torch.Generator) -> torch.Tensor:
             points = torch.randn(n, 2, generator=generator)
-            if n == BLOCK * 2 * 8 and self.n_left:
+            if n == BLOCK * 2 * 9 and self.n_left:
                 self.n_left -= 1
                 points[0] = float("nan")
             return points
 
-    result = run("nsgan", Once(), seeds=1, steps=2 * BLOCK, every=BLOCK, hidden=(4,), batch=8, evaluation=16)
+    result = run("nsgan", Once(), seeds=1, steps=2 * BLOCK, every=BLOCK, hidden=(4,), batch=9, evaluation=16)
     assert list(result.outcome["status"]) == ["diverged"]
     assert list(result.outcome["place"]) == ["steps 1 to 32, finite when repeated"]
 
