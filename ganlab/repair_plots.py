@@ -57,8 +57,8 @@ def frame_seeds(repair: Repair) -> pd.DataFrame:
 
 
 def draw_seeds(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
-    """A row for each remedy and a column for each seed: a full dot failed, an open one did not, a dash could not be judged."""
-    order, seeds = list(dict.fromkeys(frame["variant"])), sorted(frame["seed"].unique())
+    """A row for each of `colours`, a column a seed: a full dot failed, an open one did not, a dash could not be judged."""
+    order, seeds = list(colours), sorted(frame["seed"].unique())
     for row in frame.to_dict("records"):
         x, y, colour = seeds.index(row["seed"]), order.index(row["variant"]), colours[row["variant"]]
         marker, face = ("_", colour) if row["state"] == "not judged" else ("o", colour if row["state"] == "failed" else "none")

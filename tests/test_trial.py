@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import ganlab
@@ -16,6 +18,7 @@ from ganlab.pages import repair_page
 from ganlab.pages.page import render
 from ganlab.proposal import propose
 from ganlab.registry import InputError
+from ganlab.repair_plots import draw_seeds
 from ganlab.store import Store
 from ganlab.sweep import sweep
 from ganlab.trial import Repair, _told, advice, change_interval, judge, sentence
@@ -255,3 +258,13 @@ def test_the_public_name_is_the_function(monkeypatch: pytest.MonkeyPatch) -> Non
     fake(monkeypatch, {"mode_collapse": lambda e, member: False})
     with pytest.raises(InputError, match="nothing to repair"):
         ganlab.repair(run_of(planned()))
+
+
+def test_panels_of_seeds_have_a_row_for_every_remedy() -> None:
+    """Also where one was tried against another failure alone: axes are shared."""
+    frame = pd.DataFrame({"failure": "f", "variant": ["r1"], "seed": [0], "state": ["failed"]})
+    _, ax = plt.subplots()
+    draw_seeds(frame, ax, colours={"unchanged": "C0", "packing": "C1", "r1": "C2"})
+    plt.close()
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["unchanged", "packing", "r1"]
+    assert ax.lines[0].get_ydata().tolist() == [2]
