@@ -18,7 +18,7 @@ from ganlab.planning import plan
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {
-        "variants": ("gan", "nsgan", "extra_adam", "r1gan"),
+        "variants": ("nsgan", "extra_adam", "r1gan"),
         "usual": {"seeds": 4, "steps": 800, "every": 8, "evaluation": 256, "hidden": (64, 64), "batch": 128},
     },
     "standard": {

@@ -34,10 +34,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "wgan": {"lr": 5e-5},  # weight clipping needs its own small rate
 }
 ALL = tuple(VARIANTS)
-FIVE, FOUR = ALL[:5], ("gan", "nsgan", "r1gan", "r3gan")
+FOUR, THREE = ("gan", "nsgan", "r1gan", "r3gan"), ("gan", "nsgan", "r3gan")
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 8, "ring8": (FOUR, 1200), "grid25": (FIVE, 2200)},
+    "quick": {"seeds": 8, "ring8": (THREE, 1200), "grid25": (FOUR, 2200)},
     "standard": {"seeds": 16, "ring8": (ALL, 10_000), "grid25": (ALL, 10_000)},
     "full": {"seeds": 40, "ring8": (ALL, 30_000), "grid25": (ALL, 30_000)},
 }
@@ -55,7 +55,7 @@ def experiments(profile: str) -> list[Experiment]:
     return planned
 
 
-@pytest.mark.parametrize("variant", FIVE)
+@pytest.mark.parametrize("variant", ALL[:5])
 def test_block_of_steps(benchmark: BenchmarkFixture, variant: str) -> None:
     experiment = plan(variant, "ring8", seeds=8, steps=BLOCK, **{**NETS, **VARIANTS[variant]})
     game, data = build(experiment)

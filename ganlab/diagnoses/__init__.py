@@ -174,8 +174,9 @@ def compare(a: Run, b: Run) -> pd.DataFrame:
     if len(shared) < 2:
         raise InputError(f"a paired comparison needs at least 2 common seeds; these runs share {len(shared)}")
     rows = []
+    found = [(run, diagnose(run)) for run in (a, b)]
     for code in DIAGNOSES:
-        one, other = (_failed(run, code, shared) for run in (a, b))
+        one, other = (_failed(run, diagnoses[code], shared) for run, diagnoses in found)
         if one is not None and other is not None:
             row = _row(f"{code}{RATE}", one, other)
             more = stats.more_seeds_to_compare(list(one), list(other))
@@ -212,9 +213,9 @@ def _by_seed(run: Run, values: pd.Series, seeds: list[int]) -> np.ndarray:
     return np.array([values.loc[place[seed]] for seed in seeds], dtype=float)
 
 
-def _failed(run: Run, code: str, seeds: list[int]) -> np.ndarray | None:
+def _failed(run: Run, found: Diagnosis, seeds: list[int]) -> np.ndarray | None:
     """Return 1 for a failed seed and 0 else; None when the check does not apply to every seed."""
-    members = diagnose(run)[code].members
+    members = found.members
     if members.empty or not members["verdict"].isin(["present", "absent"]).all():
         return None
     return _by_seed(run, (members.set_index("member")["verdict"] == "present").astype(float), seeds)
