@@ -24,7 +24,7 @@ units, 256 samples."""
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {
-        "variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "updates": 1200, "line": (300, 600),
+        "variants": ("gan", "nsgan", "wgan_gp"), "ages": (0,), "updates": 1000, "line": (200, 400),
         "usual": {"seeds": 8, "every": 40, "evaluation": 256, "hidden": (64, 64), "batch": 128},
     },
     "standard": {

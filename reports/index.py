@@ -71,7 +71,7 @@ class Index:
     studies: Annotated[tuple[Study, ...], tyro.conf.Positional] = ()
     """Which studies; when left out all but phase_map, pacgan (long), lecture, calibration, and throughput (of this machine)."""
     profile: Literal["quick", "standard", "full"] = "quick"
-    """How much to train: quick takes about 7 minutes on two cores."""
+    """How much to train: quick takes about 5 minutes on two cores."""
     store: Path = Path("runs")
     """Folder of runs."""
     out: Path = Path("reports/html/index.html")
