@@ -783,3 +783,11 @@ def test_runs_of_one_title_are_named_by_the_setting_in_which_they_differ() -> No
     assert [run.experiment.subject for run in shared.distinct(by_objective)] == ["nsgan minimax", "nsgan hinge"]
     runs += [planned_run(planned("nsgan", beta1=0.0, batch=8))]
     assert [run.experiment.subject for run in shared.distinct(runs)] == [f"nsgan {run.experiment.id[:4]}" for run in runs]
+
+
+def test_every_rule_of_the_style_sheet_is_closed() -> None:
+    """A rule that opens inside the selector of another is dropped by browsers, and the other with it."""
+    style = render(BLANK, "a command").partition("<style>")[2].partition("</style>")[0]
+    selectors = [part.rpartition("}")[2].rpartition(";")[2].strip() for part in style.split("{")[:-1]]
+    assert not [selector for selector in selectors if "@" in selector[1:]]
+    assert style.count("{") == style.count("}")
