@@ -137,11 +137,13 @@ def every_failure(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plot
 def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
     if d.n == 0:
         return Cell(d.verdict, tone="inconclusive", note=d.evidence)
-    quality = d.members["high_quality_share"]
     note = f"{d.rate:.0%} [{d.interval[0]:.0%}, {d.interval[1]:.0%}]\n"
-    parts, name, index, good = ("modes", "modes_covered", "default", "high quality")
-    if "mode_count" not in set(run.trace["name"]):
-        parts, name, index, good = ("cells", "cells_covered", "", "near the data")
+    if "mode_count" in set(run.trace["name"]):
+        parts, name, index, good = "modes", "modes_covered", "default", "high quality"
+        quality = trace.last(run.trace, "high_quality_share", "default")
+    else:
+        parts, name, index, good = "cells", "cells_covered", "", "near the data"
+        quality = trace.last(run.trace, "near_share")
     n_parts = trace.select(run.trace, f"{parts[:-1]}_count")["index"].nunique()
     note += f"{trace.last(run.trace, name, index).median():g} of {n_parts} {parts}, {quality.median():.0%} {good}"
     poor = int((quality < POOR).sum())
