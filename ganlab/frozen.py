@@ -96,6 +96,11 @@ def _decay(updates: NDArray[np.float64], size: NDArray[np.float64]) -> list[floa
     return [-1000 * slope, float(size[0] - size[-1]), rank, float(np.ptp(settled)) if len(settled) else np.nan]
 
 
+def lost(run: Run, name: str = GRADIENT) -> stats.Interval:
+    """Return the decades that a size lost from the first look to the last, mean over seeds with its Student-t interval."""
+    return stats.mean(decay(run, name)["lost"].to_numpy())
+
+
 def certain_after(run: Run) -> pd.Series:
     """Return after how many updates the discriminator's accuracy was first `CERTAIN`, per member; NaN where it never was.
 
@@ -196,6 +201,11 @@ def factor(before: ArrayLike, after: ArrayLike) -> tuple[stats.Interval, float]:
     with np.errstate(over="ignore"):
         low, high = (float(np.float64(10.0) ** bound) for bound in (found.low, found.high))
     return stats.Interval(10**found.estimate, low, high, found.n), stats.sign_flip(other, one)
+
+
+def typical(values: ArrayLike) -> stats.Interval:
+    """Return the geometric mean of one number per seed, above 0, with its 95 % interval."""
+    return factor(np.ones_like(np.asarray(values, dtype=float)), values)[0]
 
 
 def at(table: pd.DataFrame, updates: int) -> pd.Series:

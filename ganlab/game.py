@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.experiment import number_values
-from ganlab.nets import Net
+from ganlab.net import Net
 from ganlab.objectives import OBJECTIVES, Losses
 from ganlab.optim import OPTIMIZERS, Numbers
 from ganlab.parts import PARTS, Parts, check
@@ -68,7 +68,7 @@ class Game:
     Parameters
     ----------
     generator
-        Net from `[n, latent + categories]` to `[n, *shape]`: a module, or a function that builds one (see `ganlab.nets.Net`).
+        Net from `[n, latent + categories]` to `[n, *shape]`: a module, or a function that builds one (see `ganlab.net.Net`).
         With `shown="latent"` a `ganlab.layers.Bidirectional`, which also holds the encoder.
     discriminator
         Net from what it is shown to logits `[n]` or `[n, 1]`; with categories to score, `[n, 1 + categories]`.

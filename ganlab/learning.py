@@ -32,7 +32,8 @@ from ganlab.data.tables import LABELLED, Labelled, Split
 from ganlab.draws import BLOCK
 from ganlab.engine import MAPS, Advance, stack
 from ganlab.experiment import Experiment, Member, Run, at_least, number_values, outcome, schedule
-from ganlab.nets import NETS, Net
+from ganlab.net import Net
+from ganlab.nets import NETS
 from ganlab.optim import OPTIMIZERS, Memory, Numbers, Optimizer
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.tasks import SCALINGS, TASKS, Scaling, Task, predictions, scaled_by

@@ -34,7 +34,8 @@ from ganlab.data.mixtures import Mixture
 from ganlab.game import Batch, Game, State, initial
 from ganlab.layers import Bidirectional
 from ganlab.metrics import RULES, cells_of, mode_coverage
-from ganlab.nets import NETS, Net
+from ganlab.net import Net
+from ganlab.nets import NETS
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import PROBES, View, applicable
 from ganlab.registry import Registry

@@ -22,8 +22,8 @@ LECTURE = (
     "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
-    "calibration", "classifiers", "convergence", "gans", "learners", "lecture", "measures", "overview", "page", "phase_map",
-    "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
+    "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures", "overview", "page",
+    "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
@@ -39,7 +39,7 @@ LAYERS = [
     {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
-    {"metrics", "nets", "objectives", "optim", "penalties", "tasks"},
+    {"metrics", "net", "nets", "objectives", "optim", "penalties", "tasks"},
     {"regularizers", "updates"},
     {"rotation"},
     {"parts"},

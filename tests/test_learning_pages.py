@@ -15,7 +15,7 @@ from benchmarks.lecture import regression as regression_study
 from ganlab import learning, learning_plots, stats
 from ganlab.experiment import Run
 from ganlab.learning import perform
-from ganlab.pages import pages_of
+from ganlab.pages import pages_of, shared
 from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, regression
 from ganlab.pages.page import Figure, Section, Table, render
 from ganlab.trace import last
@@ -157,9 +157,9 @@ def test_a_comparison_is_decided_by_pairs_and_left_open_where_a_seed_has_no_valu
 
 
 def test_a_mean_counts_the_diverged() -> None:
-    cell = learned.mean_cell([1.0, 3.0, np.nan], learned.plain)
+    cell = shared.mean_cell([1.0, 3.0, np.nan], learned.plain)
     assert (cell.text, cell.note.partition("n=")[2]) == ("2", "2; 1 diverged, left out")
-    assert learned.mean_cell([np.nan], learned.plain).text == "no seed has a value"
+    assert shared.mean_cell([np.nan], learned.plain).text == "no seed has a value"
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "airline"])

@@ -19,6 +19,7 @@ from ganlab.pages.lecture import bad_news, judged, lecture_page, step_by_step
 from ganlab.pages.page import Figure, Section, Table, Text
 from ganlab.planning import plan
 from ganlab.sweep import perform
+from tests.faked import fake, planned, run_of
 
 PROFILES = ("quick", "standard", "full")
 
@@ -102,15 +103,7 @@ def test_a_pair_of_equal_runs_shows_no_difference() -> None:
     assert "p = 1" in judged.paired(np.arange(8.0), np.arange(8.0))
     assert "p = 0.0078" in judged.paired(np.arange(8.0) + 1, np.arange(8.0))
     assert "p = 0.016 (corrected for 2 comparisons)" in judged.paired(np.arange(8.0) + 1, np.arange(8.0), 2)
-    assert "n=7" in judged.paired(np.array([np.nan, *np.arange(7.0)]), np.arange(8.0))
-
-
-def test_a_mean_leaves_diverged_seeds_out_and_says_so() -> None:
-    cell = judged.mean_cell(np.array([1.0, 3.0, np.nan]))
-    assert cell.text == "2.00"
-    assert "n=2" in cell.note
-    assert "1 diverged" in cell.note
-    assert judged.mean_cell(np.array([np.nan])).text == "no seed has a value"
+    assert "a seed has no value" in judged.paired(np.array([np.nan, *np.arange(7.0)]), np.arange(8.0))
 
 
 def test_best_median_and_worst_are_by_the_distance_at_the_end() -> None:
@@ -172,6 +165,14 @@ def test_fakes_come_nearer_by_training_and_not_against_a_generator_that_stands_s
 
 
 # --- bad news ------------------------------------------------------------------------------------------------------------
+
+
+def test_seeds_that_cannot_be_judged_in_both_speak_for_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does a remedy pass for one because its seeds are in doubt."""
+    doubt = {("nsgan", 0), ("r3gan", 1), ("r3gan", 2)}
+    fake(monkeypatch, {"mode_collapse": lambda e, m: "inconclusive" if (e.subject, m.seed) in doubt else e.subject == "nsgan"})
+    trial = bad_news._trial("Collapse", run_of(planned("nsgan")), run_of(planned("r3gan")), "mode_collapse")
+    assert (trial.failed, trial.still) == ([True] * 5, [False] * 5)
 
 
 def test_the_smallest_gan_circles_from_everywhere_and_r1_stops_it(runs: dict[str, list[Run]]) -> None:

@@ -13,7 +13,7 @@ from torch.func import grad, vmap
 
 from ganlab import layers, nets
 from ganlab.layers import spectral_norm
-from ganlab.nets import Net
+from ganlab.net import Net
 from ganlab.registry import InputError
 
 F64 = torch.float64

@@ -16,7 +16,8 @@ from torch.func import grad, vmap
 
 from ganlab import layers, nets
 from ganlab.game import Game
-from ganlab.nets import NETS, Net
+from ganlab.net import Net
+from ganlab.nets import NETS
 from ganlab.registry import InputError
 
 F64 = torch.float64

@@ -13,7 +13,7 @@ from torch.func import grad
 from ganlab import data, rng
 from ganlab.draws import draw
 from ganlab.game import Batch, Game, initial, step
-from ganlab.nets import Net
+from ganlab.net import Net
 from ganlab.penalties import CONSTRAINTS, PENALTIES, PERTURBATIONS
 
 F64 = torch.float64

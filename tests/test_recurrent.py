@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganlab.nets import NETS, Net
+from ganlab.net import Net
+from ganlab.nets import NETS
 from ganlab.recurrent import CELLS, Cell, Recurrent
 from ganlab.registry import InputError
 from ganlab.rng import stream

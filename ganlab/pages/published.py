@@ -238,6 +238,6 @@ def _budget(runs: Sequence[Run], table: Published) -> str:
     shares = sorted({run.experiment.steps / table.steps for run in runs})
     said = " and ".join(f"{share:.2%}" for share in shares)
     return (
-        f"Budget: {said} of the source's {table.steps:,} steps; {hours:.2g} hours of one core in all. Only the order can be "
-        "compared with a source that trained for longer."
+        f"Budget: {said} of the source's {table.steps:,} steps; {hours:.2g} hours by the clocks of all workers together, "
+        "other work on the machine included. Only the order can be compared with a source that trained for longer."
     )

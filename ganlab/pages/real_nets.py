@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Drawing
 
 from ganlab import convergence_plots, plots, stats
 from ganlab.convergence import instruments
@@ -229,19 +228,22 @@ def _spectra(runs: Sequence[Run], seen: Seen, colours: plots.Colours) -> Figure:
 # --- why it moves ------------------------------------------------------------------------------------------------------
 
 
-def _paths(runs: Sequence[Run], seen: Seen, colours: plots.Colours) -> Figure:
-    frame = convergence_plots.frame_path(runs)
-    said = "; ".join(
-        f"{v} attraction {seen[v]['path_attraction'].median():+.2f}, crossing {seen[v]['path_rotation'].median():.2f}"
-        for v in dict.fromkeys(frame["variant"])
+def _medians(runs: Sequence[Run], seen: Seen, *headings: str) -> str:
+    """Return medians over seeds of these instruments, run by run, as they stand in the table."""
+    chosen = [column for column in _INSTRUMENTS if column[1] in headings]
+    by_run = ((run.experiment.subject, seen[run.experiment.subject]) for run in runs)
+    return "; ".join(
+        f"{variant} {', '.join(f'{heading} {form.format(found[name].median())}' for name, heading, form in chosen)}"
+        for variant, found in by_run
     )
 
-    def draw() -> Drawing:
-        return convergence_plots.paths(frame, colours)
 
+def _paths(runs: Sequence[Run], seen: Seen, colours: plots.Colours) -> Figure:
+    frame = convergence_plots.frame_path(runs)
+    said = _medians(runs, seen, "attraction", "crossing")
     return Figure(
         "Does the gradient point to where training ends?",
-        draw,
+        lambda: convergence_plots.paths(frame, colours),
         frame,
         f"Angle and length of both players' gradient on the straight line from early to last parameters, a column per variant, "
         f"a line per seed. Medians about the end: {said}.",
@@ -257,14 +259,10 @@ def _paths(runs: Sequence[Run], seen: Seen, colours: plots.Colours) -> Figure:
 def _eigenvalues(runs: Sequence[Run], seen: Seen, colours: plots.Colours) -> Figure:
     frame = convergence_plots.frame_eigenvalues(runs)
     draw = partial(convergence_plots.draw_eigenvalues, colours=colours)
-    draws: Callable[[], Drawing] = lambda: panels(frame, draw, "variant", min(4, len(runs)), (2.6, 2.5))  # noqa: E731
-    said = "; ".join(
-        f"{v} index {seen[v]['rotation_index'].median():.2g}, strongest push {seen[v]['largest_real_part'].median():+.2g}"
-        for v in dict.fromkeys(frame["variant"])
-    )
+    said = _medians(runs, seen, "rotation index", "strongest push")
     return Figure(
         "Does the game pull or turn where training ends?",
-        draws,
+        lambda: panels(frame, draw, "variant", min(4, len(runs)), (2.6, 2.5)),
         frame,
         f"The 20 largest eigenvalues of the game's Jacobian at the last parameters in the complex plane, a panel per variant, "
         f"all seeds. {said}.",

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ganlab import stats
 from ganlab.experiment import Run
 from ganlab.pages.page import Cell, Table
+
+Written = Callable[[float], str]
+"""How a value is written, such as "12.3%"."""
 
 
 def distinct(runs: Sequence[Run]) -> list[Run]:
@@ -104,3 +111,26 @@ def sources(runs: Sequence[Run]) -> list[str]:
     """Return the bibliography: where each named part comes from."""
     sources = {name: source for run in runs for name, source in run.environment.get("sources", {}).items()}
     return [f"{name}: {source}" for name, source in sources.items()]
+
+
+def bounded(found: stats.Interval, digits: int = 2) -> str:
+    """Return an estimate and its interval in brackets, or that it has none."""
+    if not np.isfinite([found.low, found.high]).all():
+        return f"{found.estimate:.{digits}f} (no interval)"
+    return f"{found.estimate:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def bounds(found: stats.Interval, write: Written) -> str:
+    """Return an interval in brackets, or that there is none."""
+    return f"[{write(found.low)}, {write(found.high)}]" if np.isfinite(found.low) else "no interval"
+
+
+def mean_cell(values: ArrayLike, write: Written) -> Cell:
+    """Return the mean over seeds with its 95 % interval; seeds that diverged have no value, and are counted."""
+    given = np.asarray(values, dtype=float)
+    kept = given[np.isfinite(given)]
+    if not len(kept):
+        return Cell("no seed has a value")
+    found = stats.mean(kept)
+    left_out = f"; {len(given) - len(kept)} diverged, left out" if len(kept) < len(given) else ""
+    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{left_out}")

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from ganlab import frozen, frozen_plots, plots, stats, trace
 from ganlab.dynamics.gaussians import pulls
 from ganlab.experiment import Run
+from ganlab.pages.frozen_claims import NON_SATURATING, PENALISED, SATURATING, claims
 from ganlab.pages.page import Block, Cell, Figure, Page, Section, Table, Text
-from ganlab.pages.shared import environment, settings, sources
+from ganlab.pages.shared import bounded, environment, settings, sources
 
 TITLE = "Does the generator still get a signal when the discriminator is trained to the end?"
 
 _SIZES = (frozen.GRADIENT, frozen.AT_MEDIAN_FAKE)
-
-SATURATING, NON_SATURATING, PENALISED = "gan", "nsgan", "wgan_gp"
 
 _WORDS = {
     SATURATING: "with the saturating loss",
@@ -40,7 +38,7 @@ def vanishing_page(runs: Sequence[Run], name: str = "vanishing_gradients", title
     fresh, lasting = ([run for run in parts if frozen.begins_anew(run) is anew] for anew in (True, False))
     colours = plots.palette(run.experiment.subject for run in fresh)
     sections = [
-        Section("The answer", [_table(fresh, colours), _decay_figure(fresh, colours), _claims(fresh)] if fresh else []),
+        Section("The answer", [_table(fresh, colours), _decay_figure(fresh, colours), claims(fresh)] if fresh else []),
         Section("The evidence: every seed over time", _curves(fresh, colours)),
         Section("The evidence: jumps", _tails_figure(fresh, colours)),
         Section("The evidence: the discriminator from above", _surface(fresh)),
@@ -72,16 +70,6 @@ def _updates(run: Run) -> int:
     return int(frozen.since_frozen(run, frozen.GRADIENT).index[-1])
 
 
-def _number(found: stats.Interval, digits: int = 2) -> str:
-    if not np.isfinite([found.low, found.high]).all():
-        return f"{found.estimate:.{digits}f} (no interval)"
-    return f"{found.estimate:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
-
-
-def _lost(run: Run, name: str = frozen.GRADIENT) -> stats.Interval:
-    return stats.mean(frozen.decay(run, name)["lost"].to_numpy())
-
-
 # --- the answer ----------------------------------------------------------------------------------------------------------
 
 
@@ -90,12 +78,12 @@ def _answer(runs: Sequence[Run]) -> str:
     told = [(words, _of(runs, variant)) for variant, words in _WORDS.items()]
     told = [(words, ran) for words, ran in told if ran]
     if not told:
-        return f"Decades lost: {'; '.join(f'{run.experiment.subject} {_number(_lost(run))}' for run in runs)}."
+        return f"Decades lost: {'; '.join(f'{run.experiment.subject} {bounded(frozen.lost(run))}' for run in runs)}."
     ages = " / ".join(str(age) for age in sorted({frozen.age(run) for _, ran in told for run in ran}))
     seeds = " or ".join(str(n) for n in sorted({len(run.experiment.members()) for run in runs}))
     said = []
     for words, ran in told:
-        gradient, fake = (" / ".join(f"{_lost(run, name).estimate:.1f}" for run in ran) for name in _SIZES)
+        gradient, fake = (" / ".join(f"{frozen.lost(run, name).estimate:.1f}" for run in ran) for name in _SIZES)
         said.append(f"{words} its gradient lost {gradient} decades and the pull on the median fake {fake}")
     return (
         f"Over {_updates(told[0][1][0])} discriminator updates, with a generator frozen after {ages} steps ({seeds} seeds "
@@ -124,7 +112,7 @@ def _cell(run: Run) -> Cell:
     found = frozen.decay(run)
     rate, lost = (stats.mean(found[name].to_numpy()) for name in ("rate", "lost"))
     lines = [
-        f"in all {_number(lost)}", f"at the median fake {_number(_lost(run, frozen.AT_MEDIAN_FAKE))}",
+        f"in all {bounded(lost)}", f"at the median fake {bounded(frozen.lost(run, frozen.AT_MEDIAN_FAKE))}",
         f"rank correlation {found['spearman'].median():+.2f}, n={rate.n}",
     ]  # fmt: skip
     if (run.trace["name"] == "discriminator_accuracy").any():
@@ -136,7 +124,7 @@ def _cell(run: Run) -> Cell:
     diverged = int((run.outcome["status"] == "diverged").sum())
     if diverged:
         lines.append(f"{diverged} of {rate.n} diverged")
-    return Cell(_number(rate), note="\n".join(lines))
+    return Cell(bounded(rate), note="\n".join(lines))
 
 
 def _decay_figure(runs: Sequence[Run], colours: plots.Colours) -> Figure:
@@ -153,101 +141,6 @@ def _decay_figure(runs: Sequence[Run], colours: plots.Colours) -> Figure:
         f"Points: means over {' or '.join(map(str, sorted(set(frame['n']))))} seeds; bars: 95 % intervals; dotted: a gradient "
         "that keeps its size.",
     )  # fmt: skip
-
-
-# --- reported and ours -------------------------------------------------------------------------------------------------
-
-
-def _claims(runs: Sequence[Run]) -> Table:
-    ages = sorted({frozen.age(run) for run in runs})
-    rows: list[list[Cell | str]] = []
-    for variant, reported, ours in _CLAIMS:
-        by_age = {frozen.age(run): run for run in _of(runs, variant)}
-        if by_age:
-            rows.append([variant, reported, *(ours(by_age[a]) if a in by_age else "not run" for a in ages)])
-    return Table(
-        "What was reported or expected, and what was seen here",
-        ["variant", "reported or expected", *(f"frozen after {a} steps" for a in ages)],
-        rows,
-        "Reported: by Arjovsky and Bottou 2017, figures 1 to 3, with convolutional nets on images; the 4 decades are read off "
-        "their plot, the rest is taken from descriptions of it. Here: perceptrons on the plane; first what was seen, then the "
-        "share of seeds for which it holds. Intervals of 95 %: Student t for means (of logarithms, for factors), Wilson for "
-        "shares, percentile bootstrap for the range over seeds. Sign-flip: exact, paired by seed, and of n seeds at least "
-        "2^(1 - n).",
-    )  # fmt: skip
-
-
-def _saturates(run: Run, name: str = frozen.GRADIENT) -> Cell:
-    holds = frozen.share((frozen.decay(run, name)["lost"] >= 2).to_numpy())
-    return Cell(f"{_number(_lost(run, name))} decades lost", note=f"2 or more: {holds}")
-
-
-def _falls_steadily(run: Run) -> Cell:
-    rank = frozen.decay(run)["spearman"]
-    holds = frozen.share((rank < -0.8).to_numpy())
-    return Cell(f"rank correlation {_number(stats.mean(rank.to_numpy()))}", note=f"below -0.8: {holds}")
-
-
-def _wins(run: Run) -> Cell:
-    after = frozen.certain_after(run)
-    reached = after.notna()
-    seen = f"accuracy {frozen.CERTAIN:.0%} after {after.median():g} updates (median)"
-    note = f"reached: {frozen.share(reached.to_numpy())}"
-    return Cell(seen if reached.any() else f"never {frozen.CERTAIN:.0%} accurate", note=note)
-
-
-def _within_a_decade(run: Run) -> Cell:
-    span = frozen.decay(run)["span"]
-    holds = frozen.share((span <= 1).to_numpy())
-    seen = f"largest over smallest {_number(stats.mean(span.to_numpy()))} decades, from {frozen.SETTLED} updates on"
-    return Cell(seen, note=f"1 or less: {holds}")
-
-
-def _grows(run: Run) -> Cell:
-    gradient = frozen.since_frozen(run, frozen.GRADIENT)
-    early, late = frozen.at(gradient, frozen.SETTLED), gradient.iloc[-1]
-    grown, p = frozen.factor(early, late)
-    note = f"sign-flip p = {p:.2g}\nlonger at the end: {frozen.share((late >= early).to_numpy())}"
-    return Cell(f"x {_number(grown)} from {frozen.SETTLED} updates to the last", note=note)
-
-
-def _spreads(run: Run) -> Cell:
-    gradient = frozen.since_frozen(run, frozen.GRADIENT)
-    early, late = frozen.at(gradient, frozen.SETTLED), gradient.iloc[-1]
-    over_seeds = frozen.spread_growth(early, late, np.random.default_rng(0))
-    jumps = frozen.unrest(run)
-    within, p = frozen.factor(jumps["early"], jumps["late"])
-    holds = frozen.share((jumps["late"] > jumps["early"]).to_numpy())
-    note = f"jumps within a seed x {_number(within)}, sign-flip p = {p:.2g}\ngrew within a seed: {holds}"
-    return Cell(f"interquartile range over seeds x {_number(over_seeds)}", note=note)
-
-
-def _tails(run: Run) -> Cell:
-    if not (run.trace["name"] == frozen.COORDINATE).any():
-        return Cell("not recorded")
-    found = frozen.tails(run)
-    early, late = (_heaviness(found[end]) for end in ("early", "late"))
-    holds = frozen.share((found["late"] > frozen.NORMAL).to_numpy())
-    return Cell(f"{_number(late, 1)} at the end, {early.estimate:.1f} at first", note=f"heavier than normal: {holds}")
-
-
-def _heaviness(values: pd.Series) -> stats.Interval:
-    """Return the geometric mean over seeds with its interval."""
-    return frozen.factor(np.ones(len(values)), values)[0]
-
-
-_CLAIMS: tuple[tuple[str, str, Callable[[Run], Cell]], ...] = (
-    (SATURATING, "reported: loses about 4 decades in 4000 updates", _saturates),
-    (SATURATING, "the same at the median fake", partial(_saturates, name=frozen.AT_MEDIAN_FAKE)),
-    (SATURATING, "expected: falls all the time as the discriminator improves", _falls_steadily),
-    (SATURATING, "reported: a fresh discriminator is certain in tens to hundreds of updates", _wins),
-    (NON_SATURATING, "reported: grows", _grows),
-    (NON_SATURATING, "reported: becomes noisier", _spreads),
-    (NON_SATURATING, "predicted: coordinates jump as Cauchy's law has it, 12.7 against 2.9 of a normal one", _tails),
-    (PENALISED, "expected: a critic of bounded slope keeps its signal within a decade", _within_a_decade),
-    (PENALISED, "expected: coordinates jump as a normal law has it, 2.9", _tails),
-)
-"""Variant, what was reported, and a function of a run that says what was seen and for how many seeds it holds."""
 
 
 # --- the evidence ------------------------------------------------------------------------------------------------------
@@ -300,9 +193,9 @@ def _tails_figure(runs: Sequence[Run], colours: plots.Colours) -> list[Block]:
         return []
     titled = frame.assign(panel=[f"frozen after {age} steps" for age in frame["age"]])
     means = {
-        (variant, age): _heaviness(part["late"]) for (variant, age), part in frame.groupby(["variant", "age"], sort=False)
+        (variant, age): frozen.typical(part["late"]) for (variant, age), part in frame.groupby(["variant", "age"], sort=False)
     }
-    said = "; ".join(f"{variant} after {age} steps {_number(mean, 1)} (n={mean.n})" for (variant, age), mean in means.items())
+    said = "; ".join(f"{variant} after {age} steps {bounded(mean, 1)} (n={mean.n})" for (variant, age), mean in means.items())
     against = "".join(f" {words}." for words in _against_penalised(frame))
     height = 0.36 * len(colours) + 1.0
     return [
@@ -330,7 +223,7 @@ def _against_penalised(frame: pd.DataFrame) -> list[str]:
             pairs = late[[PENALISED, NON_SATURATING]].dropna()
             heavier, p = frozen.factor(pairs[PENALISED], pairs[NON_SATURATING])
             said.append(
-                f"{NON_SATURATING} over {PENALISED} after {age} steps: x {_number(heavier, 1)}, sign-flip p = {p:.2g}, "
+                f"{NON_SATURATING} over {PENALISED} after {age} steps: x {bounded(heavier, 1)}, sign-flip p = {p:.2g}, "
                 f"n={heavier.n}"
             )
     return said
@@ -369,8 +262,8 @@ def going_on(runs: Sequence[Run]) -> list[Block]:
             if (run.trace["name"] == name).any():
                 rows = trace.select(run.trace, name)[["seed", "step", "value"]]
                 parts.append(rows.assign(variant=names[id(run)], quantity=name.replace("_", " ")))
-        lost = _lost(run)
-        said.append(f"{names[id(run)]}: {_number(lost)} decades lost in {_updates(run)} updates (n={lost.n})")
+        lost = frozen.lost(run)
+        said.append(f"{names[id(run)]}: {bounded(lost)} decades lost in {_updates(run)} updates (n={lost.n})")
     frame = pd.concat(parts, ignore_index=True)[["variant", "quantity", "seed", "step", "value"]]
     colours = plots.palette(names.values())
     age, text = frozen.age(runs[0]), "; ".join(said)

@@ -12,9 +12,9 @@ from ganlab import learning_plots, plots, stats, trace
 from ganlab.experiment import Run
 from ganlab.learning_plots import called
 from ganlab.pages.lecture import learned
-from ganlab.pages.lecture.learned import Comparison, bounds, colours, compare, mean_cell, plain, signed
+from ganlab.pages.lecture.learned import Comparison, compare, plain, signed
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import settings
+from ganlab.pages.shared import bounds, mean_cell, settings
 
 REFERENCES = ("persistence", "seasonal naive", "autoregression")
 
@@ -123,7 +123,7 @@ def _forecasters(airline: Sequence[Run]) -> Table:
 def _forecasts_figure(run: Run, sample: str, title: str) -> Figure:
     frame = learning_plots.frame_forecasts(run, sample).assign(all="")
     unit = str(run.environment["unit"])
-    shades = colours([called(run), *REFERENCES])
+    shades = plots.palette([called(run), *REFERENCES])
     error = stats.mean(_errors(run, {"predicted": "test_rmse", "free": "free_rmse"}[sample]).to_numpy())
     return Figure(
         title,
@@ -174,7 +174,7 @@ def _sequences(runs: Sequence[Run]) -> Table:
 def _written_figure(run: Run) -> Figure:
     frame = learning_plots.frame_written(run)
     error = stats.mean(_errors(run).to_numpy())
-    colour = colours([run.experiment.subject])[run.experiment.subject]
+    colour = plots.palette([run.experiment.subject])[run.experiment.subject]
     form = FORMS[run.experiment.data]
     return Figure(
         f"What is written, {form.partition(':')[0]}?",

@@ -58,10 +58,7 @@ def section(runs: Sequence[Run]) -> Section:
     trials = [
         Trial("Non-convergence", "the smallest GAN", lasting["GAN"], "R1 of weight 0.3", lasting["GAN + R1 0.3"]),
         *(
-            Trial(
-                title, f"the usual GAN on {usual.experiment.data}", _failed(usual, code), "R3GAN and a running mean",
-                _failed(remedied, code),
-            )
+            _trial(title, usual, remedied, code)
             for title, code in (("Non-convergence", "non_convergence"), ("Mode collapse", "mode_collapse"))
         ),
         *(
@@ -107,8 +104,12 @@ def section(runs: Sequence[Run]) -> Section:
     )  # fmt: skip
 
 
-def _failed(run: Run, code: str) -> list[bool]:
-    return (diagnose(run)[code].members["verdict"] == "present").tolist()
+def _trial(title: str, usual: Run, remedied: Run, code: str) -> Trial:
+    """Return who fails with and without the remedy, of the seeds that can be judged in both: in doubt for neither."""
+    before, after = (diagnose(run)[code].members.set_index("seed")["verdict"] for run in (usual, remedied))
+    judged = before.isin(["present", "absent"]) & after.reindex(before.index).isin(["present", "absent"])
+    failed, still = ((verdict[judged[judged].index] == "present").tolist() for verdict in (before, after))
+    return Trial(title, f"the usual GAN on {usual.experiment.data}", failed, "R3GAN and a running mean", still)
 
 
 def _gone(run: Run) -> list[bool]:
@@ -130,13 +131,15 @@ def _table(trials: Sequence[Trial]) -> Table:
         "Failed seeds with the rate's 95 % Wilson interval; the colour is the claim about a rate of "
         f"{stats.TOLERATED_RATE:.0%}. Both columns have the same seeds (starting points, for the smallest GAN); p is "
         "McNemar's exact test on them, after Holm's correction for this table. Not converged: the path does not spiral in; "
-        "on data, and collapsed: as the verdicts at the end of the page have it. A seed that cannot be judged has not "
-        f"failed. Diminished: the gradient of a frozen generator lost at least {GONE:g} decade (nine tenths of itself) while "
+        "on data, and collapsed: as the verdicts at the end of the page have it. Seeds that cannot be judged in both are "
+        f"left out. Diminished: the gradient of a frozen generator lost at least {GONE:g} decade (nine tenths of itself) while "
         "its discriminator trained on.",
     )  # fmt: skip
 
 
 def _rate(failed: Sequence[bool]) -> Cell:
+    if not failed:
+        return Cell("no seed could be judged", tone="inconclusive")
     found = stats.rate(sum(failed), len(failed))
     tone = stats.claim(found.failures, found.n)
     return Cell(f"{found.failures} of {found.n}", tone, f"{found.estimate:.0%} [{found.low:.0%}, {found.high:.0%}]")

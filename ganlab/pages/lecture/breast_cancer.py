@@ -13,9 +13,9 @@ from ganlab import learning_plots, plots, stats
 from ganlab.experiment import Run
 from ganlab.learning_plots import called
 from ganlab.pages.lecture import learned
-from ganlab.pages.lecture.learned import Comparison, bounds, compare, percent, points
+from ganlab.pages.lecture.learned import Comparison, compare, percent, points
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import settings
+from ganlab.pages.shared import bounds, mean_cell, settings
 
 PAIRS = (("mlp", "linear"), ("mlp", "mlp, unscaled"), ("linear", "linear, unscaled"), ("mlp", "mlp, shuffled labels"))
 """What is compared: the net with the line, each with itself unscaled, and with nothing to learn."""
@@ -84,7 +84,7 @@ def _confusion(runs: Sequence[Run]) -> Table:
         counts = _counts(run)
         cells: list[Cell | str] = [f"{counts[:, t, p].mean():.1f}" for t, p in ((1, 1), (1, 0), (0, 0), (0, 1))]
         sensitivity, specificity = (counts[:, c, c] / counts[:, c].sum(1) for c in (1, 0))
-        rows.append([called(run), *cells, learned.mean_cell(sensitivity, percent), learned.mean_cell(specificity, percent)])
+        rows.append([called(run), *cells, mean_cell(sensitivity, percent), mean_cell(specificity, percent)])
     return Table(
         "Which mistakes are made?",
         [
@@ -100,7 +100,7 @@ def _confusion(runs: Sequence[Run]) -> Table:
 
 def _calibration(runs: Sequence[Run]) -> Figure:
     frame = learning_plots.frame_calibration(runs).assign(all="")
-    draw = partial(learning_plots.draw_calibration, colours=learned.colours([called(run) for run in runs]))
+    draw = partial(learning_plots.draw_calibration, colours=plots.palette([called(run) for run in runs]))
     n_between = int(frame[frame["said"].between(0.2, 0.8)]["n"].sum())
     said = "; ".join(f"{row.variant}: said {row.said:.0%}, was {row.share:.0%}" for row in frame.itertuples())
     return Figure(

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from ganlab import plots, stats, trace
 from ganlab.diagnoses import diagnose
+from ganlab.diagnoses.vanishing_gradients import POOR
 from ganlab.experiment import Run
 from ganlab.pages.gans import every_failure
 from ganlab.pages.page import Cell, Table
-from ganlab.pages.shared import settings
+from ganlab.pages.shared import mean_cell, settings
 
-NEAR = 0.15
+NEAR = POOR
 """Sliced distance to the data, in their standard deviations, from which samples are near: three times that of two sets of real
-samples, as in `ganlab.diagnoses.vanishing_gradients`."""
+samples."""
 
 
 def named(run: Run, name: str) -> Run:
@@ -58,15 +59,8 @@ def last_samples(run: Run) -> NDArray[np.float32]:
     return np.asarray(run.samples["generated"][:, -1])
 
 
-def mean_cell(values: NDArray[Any], digits: int = 2) -> Cell:
-    """Return the mean over seeds with its 95 % interval; seeds that diverged have no value and are counted."""
-    kept = values[np.isfinite(values)]
-    if not len(kept):
-        return Cell("no seed has a value")
-    found = stats.mean(kept)
-    left_out = f"\n{len(values) - len(kept)} diverged, left out" if len(kept) < len(values) else ""
-    bounds = f"[{found.low:.{digits}f}, {found.high:.{digits}f}]" if found.n > 1 else "no interval"
-    return Cell(f"{found.estimate:.{digits}f}", note=f"{bounds}, n={found.n}{left_out}")
+def two_digits(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def numbers(
@@ -86,7 +80,7 @@ def numbers(
     rows: list[list[Cell | str]] = [["the data", *wanted, ""]]
     for run in runs:
         share = near(run)
-        cells = [mean_cell(read(run)) for read in quantities.values()]
+        cells = [mean_cell(read(run), two_digits) for read in quantities.values()]
         end = Cell(f"{share.failures} of {share.n}", note=f"{share.estimate:.0%} [{share.low:.0%}, {share.high:.0%}]")
         rows.append([Cell(run.experiment.subject, swatch=shades[run.experiment.subject]), *cells, end])
     usual = (
@@ -109,11 +103,10 @@ def paired(one: NDArray[np.float64], other: NDArray[np.float64], among: int = 1)
     among
         How many comparisons are told together; p is multiplied by it (Bonferroni).
     """
-    both = np.isfinite(one) & np.isfinite(other)
-    if both.sum() < 2:
-        return "not compared: too few seeds with a value"
-    found = stats.paired_difference(one[both], other[both])
+    if not np.isfinite([*one, *other]).all():
+        return "not compared: a seed has no value, and none is left out"
+    found = stats.paired_difference(one, other)
     bounds = f"[{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.low) else "no interval"
-    p = min(1.0, among * stats.sign_flip(one[both], other[both]))
+    p = min(1.0, among * stats.sign_flip(one, other))
     corrected = f" (corrected for {among} comparisons)" if among > 1 else ""
     return f"{found.estimate:+.2f} {bounds}, n={found.n}, sign-flip p = {p:.2g}{corrected}"

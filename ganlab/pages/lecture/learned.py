@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike
 from ganlab import learning_plots, plots, stats
 from ganlab.experiment import Run
 from ganlab.pages.page import Cell, Figure, Table
-
-Written = Callable[[float], str]
-"""How a value is written, such as `percent`."""
+from ganlab.pages.shared import Written, bounds, mean_cell
 
 CAPTION = "Means over seeds with 95 % Student-t intervals; every seed has its own split, initial weights and batches."
 
@@ -33,22 +31,6 @@ def points(value: float) -> str:
 
 def signed(value: float) -> str:
     return f"{value:+.3g}"
-
-
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name."""
-    return plots.palette(names)
-
-
-def mean_cell(values: ArrayLike, write: Written) -> Cell:
-    """Return the mean over seeds with its 95 % interval; seeds that diverged have no value, and are counted."""
-    given = np.asarray(values, dtype=float)
-    kept = given[np.isfinite(given)]
-    if not len(kept):
-        return Cell("no seed has a value")
-    found = stats.mean(kept)
-    left_out = f"; {len(given) - len(kept)} diverged, left out" if len(kept) < len(given) else ""
-    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{left_out}")
 
 
 def scores(title: str, columns: Mapping[str, Mapping[str, ArrayLike]], write: Written, caption: str = "") -> Table:
@@ -104,16 +86,11 @@ def comparisons(title: str, found: Sequence[Comparison], write: Written, caption
     return Table(title, ["pair", "difference", "answer"], rows, f"{usual} {caption}".strip())
 
 
-def bounds(found: stats.Interval, write: Written) -> str:
-    """Return an interval in brackets, or that there is none."""
-    return f"[{write(found.low)}, {write(found.high)}]" if np.isfinite(found.low) else "no interval"
-
-
 def scores_figure(title: str, runs: Sequence[Run], measure: str, label: str, caption: str) -> Figure:
     """Return every seed's score beside the mean with its interval, a row for each predictor."""
     frame = learning_plots.frame_scores(runs, measure).assign(all="")
     names = list(dict.fromkeys(frame["variant"]))
-    draw = partial(learning_plots.draw_scores, colours=colours(names), label=label)
+    draw = partial(learning_plots.draw_scores, colours=plots.palette(names), label=label)
     height = 0.45 * len(names) + 0.7
     said = "; ".join(f"{name} {frame[frame['variant'] == name]['mean'].iloc[0]:.3g}" for name in names)
     return Figure(

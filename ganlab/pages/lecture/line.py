@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab import frozen, lecture_plots, plots
+from ganlab import frozen, lecture_plots, plots, stats
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure
 from ganlab.pages.lecture.judged import (
@@ -15,7 +15,6 @@ from ganlab.pages.lecture.judged import (
     distances,
     folded_settings,
     last_samples,
-    mean_cell,
     named,
     near,
     numbers,
@@ -23,6 +22,7 @@ from ganlab.pages.lecture.judged import (
     verdicts,
 )
 from ganlab.pages.page import Block, Figure, Section, Text
+from ganlab.pages.shared import bounded
 from ganlab.pages.vanishing_gradients import going_on
 
 STEPS = 4000
@@ -35,13 +35,14 @@ def section(runs: Sequence[Run]) -> Section:
     steps = course.experiment.steps
     shortened = f" Shortened here: {steps} of the course's {STEPS} steps." if steps < STEPS else ""
     n = len(course.experiment.seeds)
+    off, spread, held_spread = (bounded(stats.mean(values)) for values in (_off(course), _spread(course), _spread(held)))
     blocks: list[Block] = [
         Text(
             [
-                f"To lie on the line is soon learned, to cover it is not: the course's fakes are {_mean(_off(course))} off "
-                f"it and spread over {_mean(_spread(course))}, where the data spread over 1.49; {near(course)} of seeds end "
+                f"To lie on the line is soon learned, to cover it is not: the course's fakes are {off} off "
+                f"it and spread over {spread}, where the data spread over 1.49; {near(course)} of seeds end "
                 "near the data. The same nets with R1, Adam and a running mean of the generator spread over "
-                f"{_mean(_spread(held))}, and {near(held)} end near. Distance to the data, R1 less the course's, on the same "
+                f"{held_spread}, and {near(held)} end near. Distance to the data, R1 less the course's, on the same "
                 f"seeds: {paired(distances(held), distances(course))}.{shortened}"
             ]
         ),
@@ -72,11 +73,6 @@ def _along(run: Run) -> NDArray[np.float32]:
 
 def _spread(run: Run) -> NDArray[np.float32]:
     return np.asarray(_along(run).std(1))
-
-
-def _mean(values: NDArray[np.float32]) -> str:
-    cell = mean_cell(values)
-    return f"{cell.text} {cell.note.splitlines()[0].removesuffix(f', n={len(values)}')}"
 
 
 def _off(run: Run) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ganlab import learning_plots, plots, stats
 from ganlab.experiment import Run
-from ganlab.pages.lecture.learned import Comparison, colours, compare, comparisons, plain, scores, scores_figure, signed
+from ganlab.pages.lecture.learned import Comparison, compare, comparisons, plain, scores, scores_figure, signed
 from ganlab.pages.page import Figure, Section, Text
 from ganlab.pages.shared import settings
 
@@ -62,7 +62,7 @@ def _answer(data: str, values: Mapping[str, pd.Series], comparison: Comparison) 
 
 def _fit_figure(run: Run) -> Figure:
     frame = learning_plots.frame_fit(run)
-    colour = colours(["mlp"])["mlp"]
+    colour = plots.palette(["mlp"])["mlp"]
     n = len(run.experiment.seeds)
     return Figure(
         f"What does the net make of {run.experiment.data}?",

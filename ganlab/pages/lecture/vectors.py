@@ -8,11 +8,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab import lecture_plots, plots
+from ganlab import lecture_plots, plots, stats
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure
-from ganlab.pages.lecture.judged import colours, folded_settings, last_samples, mean_cell, named, near, numbers, verdicts
+from ganlab.pages.lecture.judged import colours, folded_settings, last_samples, named, near, numbers, verdicts
 from ganlab.pages.page import Figure, Section, Text
+from ganlab.pages.shared import bounded
 
 STEPS = 12_000
 """Of the course: 20 epochs of 600 batches."""
@@ -30,14 +31,14 @@ def section(runs: Sequence[Run]) -> Section:
     frame = lecture_plots.frame_progress(run)
     real = run.samples["real"]
     low, high = float(real.mean()) - REACH, float(real.mean()) + REACH
-    mean, worst = mean_cell(_mean(run)), mean_cell(_worst(run))
+    mean, worst = (bounded(stats.mean(values)) for values in (_mean(run), _worst(run)))
     return Section(
         "Example 1: can a GAN make vectors of ten numbers from a normal distribution?",
         [
             Text(
                 [
-                    f"Look at the ten numbers one by one. Taken together they have the mean {mean.text} after {steps} steps, "
-                    f"where the data have 4; but of a vector's ten means the worst is {worst.text} off, and the data's "
+                    f"Look at the ten numbers one by one. Taken together they have the mean {mean} after {steps} steps, "
+                    f"where the data have 4; but of a vector's ten means the worst is {worst} off, and the data's "
                     f"spread is 0.2. The samples of {near(run)} of seeds end near the data.{shortened}"
                 ]
             ),
