@@ -18,9 +18,9 @@ def _install(session: nox.Session, project: str, *groups: str) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests and the examples in the documentation; arguments go to pytest."""
+    """Run the tests and the examples in the documentation, a file a core at a time; arguments go to pytest."""
     _install(session, ".", "test")
-    session.run("pytest", "-m", "not slow and not compiles", *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "loadfile", "-m", "not slow and not compiles", *session.posargs)
 
 
 @nox.session

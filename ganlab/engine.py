@@ -1,14 +1,16 @@
-"""How the step of one member becomes fast training of many: mapped with vmap, or compiled; on a GPU captured as well.
+"""How the step of one member becomes fast training of many: mapped with vmap, traced, or compiled; on a GPU captured as well.
 
-Three ways to go through a stretch of steps, all of the same pure step:
+Four ways to go through a stretch of steps, all of the same pure step:
 
 - "vmap": each step once for all members together. No start-up; what short runs and tests use.
+- traced: the mapped step is traced once into a graph of plain operations, which then runs as it is. The same operations in the
+  same order, so the same bits, without the layers of Python that find them anew: half the time of small nets.
 - compiled: the step is traced once into a graph of plain operations and compiled. On a CPU it is the graph of one member (a few
   in bfloat16), called for one after the other through the whole stretch, which keeps a member's weights in the core's cache;
   on a GPU it is the graph of all members together, and several steps of it are captured as one CUDA graph and one launch.
 - "loop": members one by one, uncompiled. Slow, and what to debug with.
 
-A step that cannot be compiled runs mapped, and says why.
+A step that cannot be compiled runs traced, one that cannot be traced runs mapped, and the run says why.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ WORTH_COMPILING = 60_000
 """Updates in a whole run, all members together, from which compiling pays on two cores. It takes 20 to 60 seconds with a
 cold cache and 5 to 15 with a warm one, and saves half a millisecond an update with nets of 64 units, one with nets of 128. The
 same for every block of a run, so that how members are split decides nothing."""
+
+WORTH_TRACING = 400
+"""Steps of a run from which tracing pays: it takes the time of a hundred mapped steps and saves a third of each."""
 
 THIN = 2
 """Matrix products with a side of at most this many are sums of a few columns, which a compiler joins with their neighbours; the
@@ -86,15 +91,17 @@ class Advance:
         The members' numbers, leaves `[member]`.
     engine, precision, device
         As in `ganlab.variants.PLACEMENT`.
-    n_updates
-        Updates of all members in the whole run, by which it is decided whether compiling pays.
+    n_steps, n_updates
+        Steps of the whole run, and updates of all its members, by which it is decided whether tracing and compiling pay.
     compiled
         The decision, if it is made already.
 
     Attributes
     ----------
-    compiled, because, compile_seconds
-        Whether steps run compiled, why or why not, and how long compiling took.
+    compiled, because
+        Whether steps run compiled, and why or why not.
+    traced, compile_seconds
+        Whether they run traced, compiled or not, and how long it took to make them so.
     group
         Members in one call of a compiled step.
     """
@@ -107,6 +114,7 @@ class Advance:
         engine: str = "vmap",
         precision: str = "full",
         device: str = "cpu",
+        n_steps: int = 0,
         n_updates: int = 0,
         compiled: bool | None = None,
     ) -> None:
@@ -114,13 +122,14 @@ class Advance:
         self._precision = precision
         self._mapped = MAPS[engine](step)
         self.compiled, self.because = decide(engine, device, n_updates, compiled)
+        self.traced = self.compiled or (engine == "vmap" and n_steps >= WORTH_TRACING)
         self.compile_seconds, self.group = 0.0, 1
         self._stretch: Groups | Launches | None = None
 
     def __call__(self, state: Any, draws: Any, first: int, last: int) -> tuple[Any, Any]:
         """Return the state after steps `first` to `last` of `draws [member, step, ...]`, and losses `[step, member]`."""
-        if self.compiled and self._stretch is None:
-            self._compile(state, draws)
+        if self.traced and self._stretch is None:
+            self._trace(state, draws)
         if self._stretch is not None:
             with torch.no_grad():
                 return self._stretch(state, draws, first, last)
@@ -131,22 +140,23 @@ class Advance:
                 losses.append(seen)
         return state, stack(losses)
 
-    def _compile(self, state: Any, draws: Any) -> None:
-        """Compile the step for what it will be called with; when that fails, say why and stay mapped."""
+    def _trace(self, state: Any, draws: Any) -> None:
+        """Trace the step for what it will be called with, and compile it if so decided; say why where that fails."""
         started = time.perf_counter()
         n, gpu = len(tree_leaves(state)[0]), self._device.startswith("cuda")
-        widest = n if gpu else GROUPS[self._precision]
-        group = next(width for width in range(widest, 0, -1) if n % width == 0)
-        try:
-            stretch = Groups(self._step, self._numbers, group, self._precision, state, draws)
-            with torch.no_grad():
-                stretch(state, draws, 0, 1)  # what compiles may still not run
-                self._stretch = Launches(stretch, state, draws) if gpu else stretch
-            self.group = group
-        except Exception as error:  # tracing, lowering and the C++ compiler each have their own
-            reason = str(error).strip().partition("\n")[0]
-            self.compiled = False
-            self.because = f"compiling failed ({type(error).__name__}: {reason[:200]})"
+        while self.traced and self._stretch is None:
+            widest = GROUPS[self._precision] if self.compiled and not gpu else n
+            group = next(width for width in range(widest, 0, -1) if n % width == 0)
+            try:
+                stretch = Groups(self._step, self._numbers, group, self._precision, state, draws, self.compiled)
+                with torch.no_grad():
+                    stretch(state, draws, 0, 1)  # what compiles may still not run
+                    self._stretch = Launches(stretch, state, draws) if gpu else stretch
+                self.group = group if self.compiled else 1
+            except Exception as error:  # tracing, lowering and the C++ compiler each have their own
+                reason = f"failed ({type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]})"
+                self.because = f"compiling {reason}" if self.compiled else f"{self.because}; tracing {reason}"
+                self.compiled, self.traced = False, self.compiled
         self.compile_seconds = round(time.perf_counter() - started, 3)
 
 
@@ -188,7 +198,7 @@ def beside(device: str) -> Callable[[Callable[[], Any]], Any]:
 
 
 class Groups:
-    """A compiled stretch `(state, draws, first, last) -> (state, losses)`: each group of members through all steps of it.
+    """A traced stretch `(state, draws, first, last) -> (state, losses)`: each group of members through all steps of it.
 
     State and draws are lists of leaves here, since trees cost a twentieth of a step.
 
@@ -198,16 +208,19 @@ class Groups:
         Members in one call of the step, by which all of them can be divided.
     state, draws
         What it will be called with; nothing of another shape can be.
+    compiled
+        Whether the graph is compiled, or runs as it is traced.
     """
 
     def __init__(
-        self, step: Callable[..., Any], numbers: Mapping[str, Tensor], group: int, precision: str, state: Any, draws: Any
+        self, step: Callable[..., Any], numbers: Mapping[str, Tensor], group: int, precision: str, state: Any, draws: Any,
+        compiled: bool,
     ) -> None:  # fmt: skip
-        self._numbers, self._group = tree_leaves(numbers), group
+        self._numbers, self._group, self._alone = tree_leaves(numbers), group, compiled and group == 1
         leaves, self._structure = tree_flatten(state)
         example = (state, tree_map(lambda leaf: leaf[:, 0], draws), numbers)
         one = tree_map(lambda leaf: leaf[self._groups(len(leaves[0]))[0]].clone(), example)
-        self._graph = Graph(step if group == 1 else torch.func.vmap(step), one, precision)
+        self._graph = Graph(step if self._alone else torch.func.vmap(step), one, precision, compiled)
         if self._graph.structure[0] != self._structure:
             raise TypeError("a step must return a state of the structure that it was given")
 
@@ -224,24 +237,23 @@ class Groups:
             ends.append(own)
             losses.append(torch.stack(seen).view(last - first, len(loss), -1))
         by_kind = torch.cat(losses, 2).transpose(0, 1).unbind()  # each [step, member]
-        joined = [torch.cat(leaf) if self._group > 1 else torch.stack(leaf) for leaf in zip(*ends, strict=True)]
+        joined = [torch.stack(leaf) if self._alone else torch.cat(leaf) for leaf in zip(*ends, strict=True)]
         return tree_unflatten(joined, self._structure), tree_unflatten(list(by_kind), self._graph.structure[1])
 
     def _groups(self, n: int) -> list[Any]:
         """Return what picks each group out of a leaf `[member, ...]`: a place, or a slice of places."""
-        return [m if self._group == 1 else slice(m, m + self._group) for m in range(0, n, self._group)]
+        return [m if self._alone else slice(m, m + self._group) for m in range(0, n, self._group)]
 
     def _by_step(self, leaf: Tensor, first: int, last: int) -> Sequence[Tensor]:
         """Return one member's draws `[step, ...]`, or a group's `[member, step, ...]`, step by step, each in one piece."""
-        grouped = self._group > 1
-        return leaf[:, first:last].transpose(0, 1).contiguous().unbind() if grouped else leaf[first:last].unbind()
+        return leaf[first:last].unbind() if self._alone else leaf[:, first:last].transpose(0, 1).contiguous().unbind()
 
 
 class Graph:
-    """A function of trees that returns a tuple of trees, compiled for arguments like the example and no others.
+    """A function of trees that returns a tuple of trees, traced or compiled for arguments like the example and no others.
 
-    It is traced into plain operations, derivatives included, so that nothing of Python is left to guard at each call: with nets
-    of this size, guards and dispatch cost as much as the thin products.
+    Traced into plain operations, derivatives included, nothing of Python is left to guard at each call: with nets of this size,
+    guards and dispatch cost as much as the thin products.
 
     Attributes
     ----------
@@ -251,28 +263,38 @@ class Graph:
         Of each tree that is returned.
     """
 
-    def __init__(self, function: Callable[..., Any], example: tuple[Any, ...], precision: str) -> None:
-        from torch import _inductor
-        from torch._guards import TracingContext, tracing
-        from torch._subclasses.fake_tensor import FakeTensorMode
+    def __init__(self, function: Callable[..., Any], example: tuple[Any, ...], precision: str, compiled: bool) -> None:
         from torch.fx.experimental.proxy_tensor import make_fx
-        from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
         leaves, structure = tree_flatten(example)
 
         def flat(*leaves: Tensor) -> list[Tensor]:
-            with Products(precision, joined=True):
+            with Products(precision, joined=True) if compiled else products(precision):
                 made = [tree_flatten(tree) for tree in function(*tree_unflatten(list(leaves), structure))]
             self.structure = [found for _, found in made]
             return [leaf for leaves, _ in made for leaf in leaves]
 
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's about its own insides
-            logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU the lack of CUDA is no news
             graph = make_fx(flat)(*leaves)
-            fake = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)  # without a ShapeEnv the cache on disk is not used
-            with tracing(TracingContext(fake)):
-                self.run = _inductor.compile(graph, [fake.from_tensor(leaf) for leaf in leaves])
+            if compiled:
+                self.run = _compile(graph, leaves)
+            else:
+                graph.graph.eliminate_dead_code()
+                graph.recompile()
+                self.run = graph
+
+
+def _compile(graph: torch.fx.GraphModule, leaves: Sequence[Tensor]) -> Callable[..., Any]:
+    from torch import _inductor
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # on a CPU the lack of CUDA is no news
+    fake = FakeTensorMode(shape_env=ShapeEnv(), static_shapes=True)  # without a ShapeEnv the cache on disk is not used
+    with tracing(TracingContext(fake)):
+        return _inductor.compile(graph, [fake.from_tensor(leaf) for leaf in leaves])
 
 
 class Launches:

@@ -285,7 +285,7 @@ def train(
     # map one member's step and look over all of them
     advance = Advance(
         partial(step, net, task, optimizer), numbers,
-        engine=engine, n_updates=experiment.steps * len(experiment.members()), compiled=compiled,
+        engine=engine, n_steps=experiment.steps, n_updates=experiment.steps * len(experiment.members()), compiled=compiled,
     )  # fmt: skip
     looks = MAPS[engine](partial(look, net, task))
     watched = set(range(0, experiment.steps, experiment.every)) | {experiment.steps}
@@ -315,7 +315,8 @@ def train(
         outcome=outcome(experiment, {members[m].place: fault for m, fault in faults.items()}, places),
         samples=samples,
         environment=environment("cpu", dtype, engine, time.perf_counter() - started)
-        | {"compiled": advance.compiled, "compiled_because": advance.because, "compile_seconds": advance.compile_seconds}
+        | {"compiled": advance.compiled, "compiled_because": advance.because, "traced": advance.traced}
+        | {"compile_seconds": advance.compile_seconds}
         | {"task": lessons[0].named, "references": list(task.references), "unit": getattr(lessons[0].data, "unit", "")}
         | {"classes": list(getattr(lessons[0].data, "classes", ())), "sources": _sources(experiment, lessons[0])},
     )

@@ -173,7 +173,7 @@ def train(
     n_updates = experiment.steps * (game.n_critic + 1 + game.unroll) * len(experiment.members())
     advance = Advance(
         partial(step, game), numbers,
-        engine=engine, precision=precision, device=device, n_updates=n_updates, compiled=compiled,
+        engine=engine, precision=precision, device=device, n_steps=experiment.steps, n_updates=n_updates, compiled=compiled,
     )  # fmt: skip
     at_players = MAPS[engine](partial(look_at_players, game, data))
     # on a CPU a member's evaluation samples alone stay in its cache
@@ -267,7 +267,8 @@ def train(
         samples=arrays,
         environment=environment(device, dtype, engine, time.perf_counter() - started)
         | {"precision": precision, "compiled": advance.compiled, "compiled_because": advance.because}
-        | {"group": advance.group, "compile_seconds": advance.compile_seconds, "sources": _sources(experiment)},
+        | {"traced": advance.traced, "group": advance.group, "compile_seconds": advance.compile_seconds}
+        | {"sources": _sources(experiment)},
     )
 
 

@@ -9,7 +9,7 @@ from scipy.stats import fisher_exact
 from torch import nn
 from torch.func import grad
 
-from ganlab import reference
+from ganlab import engine, reference
 from ganlab.diagnoses import diagnose
 from ganlab.engine import PRECISIONS, WORTH_COMPILING, Advance, Products, decide
 from ganlab.experiment import Experiment
@@ -39,6 +39,54 @@ def assert_same(made: Experiment) -> None:
     assert environment["compiled"], environment["compiled_because"]
     for one, other in zip(mapped, compiled, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
+
+
+def assert_traced_alike(made: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced, the same operations run in the same order, so that nothing may differ."""
+    mapped = train(*build(made), made, keep_state=True)
+    monkeypatch.setattr(engine, "WORTH_TRACING", made.steps)
+    traced = train(*build(made), made, keep_state=True)
+    assert (mapped.environment["traced"], traced.environment["traced"]) == (False, True)
+    assert traced.trace.equals(mapped.trace)
+    for name in ("generator", "discriminator", "losses"):
+        assert (traced.samples[name] == mapped.samples[name]).all(), name
+
+
+@pytest.mark.parametrize("variant", ["nsgan", "r3gan", "acgan", "consensus", "unrolled1"])
+@pytest.mark.parametrize("seeds", [[3], [0, 3]])
+def test_the_traced_step_gives_the_bits_of_the_mapped_one(
+    variant: str, seeds: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_traced_alike(planned(variant, seeds=seeds), monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", NAMED)
+def test_the_traced_step_of_every_variant_gives_the_bits_of_the_mapped_one(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_traced_alike(planned(variant, steps=10), monkeypatch)
+
+
+def test_in_bfloat16_the_traced_step_gives_the_bits_of_the_mapped_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_traced_alike(planned("nsgan", precision="bfloat16"), monkeypatch)
+
+
+def test_a_step_that_cannot_be_traced_runs_mapped_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a net that reads a number back from the graph, which has none yet."""
+
+    def broken(function: object) -> None:
+        raise RuntimeError("data-dependent flow")
+
+    made = planned("nsgan")
+    *mapped, _ = final(made)
+    monkeypatch.setattr(engine, "WORTH_TRACING", 1)
+    monkeypatch.setattr("torch.fx.experimental.proxy_tensor.make_fx", broken)
+    *other, environment = final(made)
+    assert not environment["traced"]
+    assert environment["compiled_because"].endswith("; tracing failed (RuntimeError: data-dependent flow)")
+    for one, two in zip(mapped, other, strict=True):
+        assert (one == two).all()
 
 
 @pytest.fixture
