@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from ganlab import stats, trace
 from ganlab.experiment import Run
@@ -50,6 +51,37 @@ def draw_scores(frame: pd.DataFrame, ax: Axes, *, colours: Colours, label: str) 
         ax.plot([first["mean"]], [i - 0.15], "o", color=colour, markersize=6)
     ax.set_yticks(range(len(order)), order)
     ax.set(ylim=(len(order) - 0.5, -0.5), xlabel=label)
+    return ax
+
+
+def frame_against(values: Mapping[str, Mapping[float, pd.Series]]) -> pd.DataFrame:
+    """Return one row a seed of a value by variant and by where it was measured: variant, x, seed, value, mean, low, high."""
+    parts = []
+    for name, places in values.items():
+        for x, found in places.items():
+            mean = stats.mean(found.to_numpy())
+            part = pd.DataFrame({"variant": name, "x": x, "seed": found.index, "value": found.to_numpy()})
+            parts.append(part.assign(mean=mean.estimate, low=mean.low, high=mean.high))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_against(
+    frame: pd.DataFrame, ax: Axes, *, colours: Colours, x_label: str, label: str, log: bool = False
+) -> Axes:  # fmt: skip
+    """A faint line for each seed, a thick one for their mean, and its interval at each place."""
+    for name, part in frame.groupby("variant", sort=False):
+        colour = colours[str(name)]
+        table = part.pivot(index="x", columns="seed", values="value")
+        ax.plot(table.index, table.to_numpy(), color=colour, alpha=0.25, linewidth=0.8)
+        of = part.drop_duplicates("x").set_index("x")
+        ax.plot(of.index, of["mean"], "o-", color=colour, linewidth=2.2, markersize=5, label=str(name))
+        ax.vlines(of.index, of["low"], of["high"], color=colour, linewidth=3)
+    if log:
+        ax.set_xscale("log")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set_xticks(sorted(frame["x"].unique()), [f"{x:,g}" for x in sorted(frame["x"].unique())])
+    ax.set(xlabel=x_label, ylabel=label)
+    ax.legend(frameon=False)
     return ax
 
 

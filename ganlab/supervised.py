@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, log_softmax, nll_loss
+from torch.nn.functional import cross_entropy, log_softmax, nll_loss, pad
 from torch.optim.lr_scheduler import LambdaLR
 
 from ganlab import data as distributions
@@ -42,9 +43,15 @@ CHUNK = 500
 N_HARDEST = 20
 """Test images kept for looking at."""
 
+SHIFTS = (0, 1, 2, 3)
+"""Pixels by which test images are moved at the end, in each of the four directions."""
+
+N_SHIFTED = 1000
+"""Test images that are moved."""
+
 
 def plan(
-    classifier: str, data: str = "mnist", *, seeds: int | Sequence[int] = 5, epochs: int = 4, **settings: Any
+    classifier: str, data: str = "mnist", *, seeds: int | Sequence[int] = 5, epochs: int = 4, every: int = 1, **settings: Any
 ) -> Experiment:
     """Return the experiment that these names and numbers define. Raises InputError for what is unknown or impossible.
 
@@ -54,11 +61,11 @@ def plan(
         "mlp" or "cnn", and "mnist" or "digits", which needs no download.
     seeds
         How many (0, 1, ...), or a list of integers.
-    epochs
-        Passes over the training images.
+    epochs, every
+        Passes over the training images, and passes between two looks.
     settings
         By name: `batch`, images an update (128); `n_train`, training images (0: all), the first of a random order
-        that is the same for all seeds and nets; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list);
+        of the seed's own that is the same for all nets; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list);
         `precision`, "bfloat16" to take products in it while training.
 
     Example
@@ -88,21 +95,23 @@ def plan(
     structure = {"batch": batch, "n_train": n_train, "schedule": "cosine", **_sizes(classifier)}
     if precision != "full":
         structure["precision"] = precision
-    return Experiment("classifier", classifier, images.name, *schedule(seeds, epochs, 1), structure, {"lr": lr})
+    return Experiment("classifier", classifier, images.name, *schedule(seeds, epochs, every), structure, {"lr": lr})
 
 
 def perform(experiment: Experiment, tick: Tick | None = None, *, places: Sequence[int] | None = None) -> Run:
     """Train every member of an experiment, side by side, and return the run; with `places`, these members' part of it.
 
-    A member that turns non-finite gets the outcome "diverged" with epoch and place, and is trained no further: what is
-    read off it from then on is NaN. Both classifiers see the same images in the same order for the same seed.
+    A member that turns non-finite gets the outcome "diverged" with the epoch of the look that finds it and the place, and is
+    trained no further: what is read off it from then on is NaN. Both classifiers see the same images in the same order for
+    the same seed.
 
     Returns
     -------
     Run
         Trace, a step being an epoch and 0 before training: `train_loss` (on as many training images as there are test
         images) and `test_loss`, in nats; `test_accuracy`, a share; `train_images_per_second`, on the clock of training
-        alone and from epoch 1; at the last epoch `n_parameters`, and `confusion`, test images by "true,predicted".
+        alone and from epoch 1; at the last epoch `n_parameters`, `confusion`, test images by "true,predicted", and
+        `shifted_accuracy`, that of test images moved by so many pixels, a mean over the four directions.
         Samples, over the finished members and none without any: `hardest [n, h, w]`, the test images of highest mean
         loss, uint8; `hardest_labels [n]`; `hardest_predicted [n, member]`, -1 for the diverged; `hardest_probability
         [n]`, the mean probability of the true class. A part has what `join` finds these from: `test [n_test, h, w]`,
@@ -121,23 +130,24 @@ def join(parts: Sequence[Run]) -> Run:
 def _train(experiment: Experiment, tick: Tick | None, places: Sequence[int] | None) -> Run:
     """Return the part of the run that has these members."""
     started = time.perf_counter()
-    images = _selected(_images(experiment.data), experiment.settings["n_train"])
-    members = experiment.members(places)
+    images, members = _images(experiment.data), experiment.members(places)
     trainings = [_training(experiment, member, images) for member in members]
 
+    watched = sorted({*range(0, experiment.steps, experiment.every), experiment.steps})
     readings: list[list[tuple[float, ...]]] = []
     faults: dict[int, tuple[int, str]] = {}
-    for epoch in range(experiment.steps + 1):
+    for before, epoch in pairwise([0, *watched]):
         looks = [next(training, DIVERGED) for training in trainings]
         readings.append([look[:4] for look in looks])
         faults |= {m: (epoch, look.fault) for m, look in enumerate(looks) if look.fault}
         if epoch and tick:
-            tick(1)
+            tick(epoch - before)
 
     scores = {m: look.scores for m, look in enumerate(looks) if m not in faults}
+    shifted = {m: look.shifted for m, look in enumerate(looks) if m not in faults}
     return Run(
         experiment=experiment,
-        trace=_tidy(experiment, members, np.asarray(readings), scores, images),
+        trace=_tidy(experiment, members, watched, np.asarray(readings), scores, shifted, images),
         outcome=outcome(experiment, {members[m].place: fault for m, fault in faults.items()}, places),
         samples=_tested(scores, images, len(members)),
         environment=environment("cpu", torch.float32, "loop", time.perf_counter() - started)
@@ -155,7 +165,10 @@ def _train(experiment: Experiment, tick: Tick | None, places: Sequence[int] | No
 
 
 class Look(NamedTuple):
-    """What is read off one member after an epoch; scores are log-probabilities `[n_test, class]`."""
+    """What is read off one member after an epoch; scores are log-probabilities `[n_test, class]`.
+
+    `shifted` is the accuracy at each of SHIFTS, at the last epoch alone.
+    """
 
     train_loss: float
     test_loss: float
@@ -163,6 +176,7 @@ class Look(NamedTuple):
     train_images_per_second: float
     scores: Tensor
     fault: str
+    shifted: Sequence[float] = ()
 
 
 DIVERGED = Look(math.nan, math.nan, math.nan, math.nan, torch.empty(0), "")
@@ -170,7 +184,8 @@ DIVERGED = Look(math.nan, math.nan, math.nan, math.nan, torch.empty(0), "")
 
 
 def _training(experiment: Experiment, member: Member, images: LabelledImages) -> Iterator[Look]:
-    """Yield a look before training and after every epoch; the last one is that in which something is not finite."""
+    """Yield a look before training and after every so many epochs; the last one is that in which something is not finite."""
+    images = _selected(images, experiment.settings["n_train"], member.seed)
     n, batch = len(images.train), experiment.settings["batch"]
     n_updates = experiment.steps * math.ceil(n / batch)
     with rng.initialising(member.seed, "classifier"):
@@ -180,8 +195,9 @@ def _training(experiment: Experiment, member: Member, images: LabelledImages) ->
     order, precision = rng.stream(member.seed, "data"), experiment.settings.get("precision", "full")
 
     yield _look(net, images, torch.zeros(1), math.nan)
-    for _ in range(experiment.steps):
-        started, losses = time.perf_counter(), []
+    losses, seconds, done = [], 0.0, 0
+    for epoch in range(1, experiment.steps + 1):
+        started = time.perf_counter()
         for chosen in torch.split(torch.randperm(n, generator=order), batch):
             with products(precision):
                 loss = cross_entropy(net(scaled(images.train[chosen])), images.train_labels[chosen])
@@ -190,10 +206,13 @@ def _training(experiment: Experiment, member: Member, images: LabelledImages) ->
             optimizer.step()
             decay.step()
             losses.append(loss.detach())
-        look = _look(net, images, torch.stack(losses), n / (time.perf_counter() - started))
-        yield look
-        if look.fault:
-            return
+        seconds, done = seconds + time.perf_counter() - started, done + n
+        if epoch % experiment.every == 0 or epoch == experiment.steps:
+            look = _look(net, images, torch.stack(losses), done / seconds)
+            yield look._replace(shifted=_shifted(net, images)) if epoch == experiment.steps and not look.fault else look
+            if look.fault:
+                return
+            losses, seconds, done = [], 0.0, 0
 
 
 @torch.no_grad()
@@ -210,6 +229,21 @@ def _look(net: nn.Module, images: LabelledImages, losses: Tensor, speed: float) 
     return Look(float(train_loss), float(test_loss), accuracy, speed, scores, fault)
 
 
+@torch.no_grad()
+def _shifted(net: nn.Module, images: LabelledImages) -> list[float]:
+    """Return the accuracy on the first test images at each of SHIFTS, the mean over four directions; black moves in."""
+    pixels, labels = images.test[:N_SHIFTED], images.test_labels[:N_SHIFTED]
+    height, width = pixels.shape[1:]
+    found = []
+    for by in SHIFTS:
+        wide = pad(pixels, (by,) * 4)
+        corners = [(0, by), (2 * by, by), (by, 0), (by, 2 * by)]
+        moved = [wide[:, y : y + height, x : x + width] for y, x in corners[: 4 if by else 1]]
+        right = [(_log_probabilities(net, m).argmax(1) == labels).float().mean() for m in moved]
+        found.append(float(torch.stack(right).mean()))
+    return found
+
+
 def _log_probabilities(net: nn.Module, pixels: Tensor) -> Tensor:
     """Return the logarithm of the probability of each class, in nats, `[n, class]`."""
     return torch.cat([log_softmax(net(scaled(chunk)), 1) for chunk in torch.split(pixels, CHUNK)])
@@ -219,21 +253,26 @@ def _log_probabilities(net: nn.Module, pixels: Tensor) -> Tensor:
 
 
 def _tidy(
-    experiment: Experiment, members: Sequence[Member], readings: NDArray[np.float64], scores: Mapping[int, Tensor],
-    images: LabelledImages,
+    experiment: Experiment, members: Sequence[Member], epochs: Sequence[int], readings: NDArray[np.float64],
+    scores: Mapping[int, Tensor], shifted: Mapping[int, Sequence[float]], images: LabelledImages,
 ) -> pd.DataFrame:  # fmt: skip
-    """Return the trace: what was read `[epoch, member, quantity]`, and the last epoch's confusion."""
+    """Return the trace: what was read `[look, member, quantity]`, and the last epoch's confusion and shifts."""
     seeds, places = [m.seed for m in members], [m.place for m in members]
-    epochs, n_classes = range(len(readings)), _n_classes(images)
+    n_classes = _n_classes(images)
     confusion = np.full((1, len(seeds), n_classes**2), np.nan)
+    moved = np.full((1, len(seeds), len(SHIFTS)), np.nan)
     for m, score in scores.items():
+        moved[0, m] = shifted[m]
         cell = images.test_labels * n_classes + score.argmax(1)
         confusion[0, m] = torch.bincount(cell, minlength=n_classes**2).numpy()
     cells = [f"{true},{predicted}" for true in range(n_classes) for predicted in range(n_classes)]
     with torch.device("meta"):  # counts without memory or random numbers
         size = np.full((1, len(seeds), 1), sum(p.numel() for p in network(experiment, images).parameters()))
     looked = [(name, [""], readings[..., i : i + 1]) for i, name in enumerate(Look._fields[:3])]
-    last = [("n_parameters", [""], size), ("confusion", cells, confusion)]
+    last = [
+        ("n_parameters", [""], size), ("confusion", cells, confusion),
+        ("shifted_accuracy", [str(by) for by in SHIFTS], moved),
+    ]  # fmt: skip
     when = [(epochs, looked), (epochs[1:], [(Look._fields[3], [""], readings[1:, :, 3:])]), (epochs[-1:], last)]
     parts = [trace.tidy(experiment.id, seeds, steps, quantities, places) for steps, quantities in when]
     return trace.check(pd.concat(parts, ignore_index=True))
@@ -276,9 +315,11 @@ def _images(name: str) -> LabelledImages:
     return images
 
 
-def _selected(images: LabelledImages, n: int) -> LabelledImages:
-    """Return the images with the first n for training, in an order that is the study's and not a seed's."""
-    chosen = torch.randperm(len(images.train), generator=rng.stream(0, "evaluation"))[:n]
+def _selected(images: LabelledImages, n: int, seed: int) -> LabelledImages:
+    """Return the images with the first n of the seed's own order for training, which are the same for every net."""
+    if n == len(images.train):
+        return images
+    chosen = torch.randperm(len(images.train), generator=rng.stream(seed, "evaluation"))[:n]
     return replace(images, train=images.train[chosen], train_labels=images.train_labels[chosen])
 
 

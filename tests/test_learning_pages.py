@@ -11,12 +11,13 @@ import pytest
 
 from benchmarks.lecture import airline as airline_study
 from benchmarks.lecture import breast_cancer as breast_cancer_study
+from benchmarks.lecture import mnist as mnist_study
 from benchmarks.lecture import regression as regression_study
-from ganlab import learning, learning_plots, stats
+from ganlab import learning, learning_plots, stats, supervised
 from ganlab.experiment import Run
 from ganlab.learning import perform
 from ganlab.pages import pages_of, shared
-from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, regression
+from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, mnist, regression
 from ganlab.pages.page import Figure, Section, Table, render
 from ganlab.trace import last
 
@@ -187,3 +188,61 @@ def test_names_say_what_is_unusual() -> None:
     assert names == {"mlp", "mlp, unscaled", "linear", "linear, unscaled", "mlp, shuffled labels"}
     whole = learning.plan("lstm", "airline", scaling="whole", seeds=1)
     assert learning_plots.called(replace(tiny("airline")[0], experiment=whole)) == airline.LEAKED
+
+
+# --- MNIST -----------------------------------------------------------------------------------------------------------
+
+
+@cache
+def readers() -> list[Run]:
+    planned = [(net, n) for n in (40, 200) for net in mnist_study.NETS]
+    return [supervised.perform(supervised.plan(net, "digits", seeds=8, epochs=2, n_train=n, batch=20)) for net, n in planned]
+
+
+def planted_reader(run: Run, by_shift: dict[str, float]) -> Run:
+    """The run with these accuracies under shifts, a thousandth apart between seeds."""
+    table = run.trace.copy()
+    for by, accuracy in by_shift.items():
+        rows = (table["name"] == "shifted_accuracy") & (table["index"] == by)
+        table.loc[rows, "value"] = accuracy + (table.loc[rows, "member"] - 3.5) / 1000
+    return replace(run, trace=table)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_both_nets_see_the_same_images_as_often(here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mnist_study, "mnist_is_here", lambda: here)
+    monkeypatch.setattr("ganlab.supervised._images", lambda name: Sized(name, 60_000 if name == "mnist" else 1437))
+    for profile in ("quick", "standard", "full"):
+        planned = mnist_study.experiments(profile)
+        assert {e.data for e in planned} == {"mnist" if here else "digits"}
+        for mlp, cnn in zip(planned[::2], planned[1::2], strict=True):
+            assert (mlp.seeds, mlp.steps, mlp.settings["n_train"]) == (cnn.seeds, cnn.steps, cnn.settings["n_train"])
+        fewest = stats.fewest_seeds(len(planned) // 2 + 3)
+        assert min(len(e.seeds) for e in planned) >= fewest  # enough for every pair of the page to be shown
+        updates = [e.steps * -(-e.settings["n_train"] // e.settings["batch"]) for e in planned]
+        assert max(updates) < 1.3 * min(updates)
+
+
+class Sized:
+    """Images of which only name and number are asked."""
+
+    def __init__(self, name: str, n: int) -> None:
+        self.name, self.train = name, range(n)
+
+
+def test_the_section_says_what_was_planted_about_moved_digits() -> None:
+    mlp, cnn = readers()[2:]
+    moved = [planted_reader(mlp, {"0": 0.8, "1": 0.4}), planted_reader(cnn, {"0": 0.9, "1": 0.7})]
+    text = " ".join(mnist.section([*readers()[:2], *moved]).blocks[0].paragraphs)
+    assert "Moved by a single pixel, the CNN still reads 70.0% and the MLP 40.0% (the CNN is better, +30.0 points" in text
+    assert "not moved, the CNN reads 90.0% of the same images" in text
+    moved = [planted_reader(mlp, {"1": 0.7}), planted_reader(cnn, {"1": 0.4})]
+    text = " ".join(mnist.section([*readers()[:2], *moved]).blocks[0].paragraphs)
+    assert "the MLP is better, -30.0 points" in text
+
+
+def test_the_section_has_the_accuracies_by_number_of_images() -> None:
+    (found,) = (b for b in mnist.section(readers()).blocks if isinstance(b, Table) and b.title.startswith("Test accuracy"))
+    assert found.header == ["predicted by", "40 images", "200 images"]
+    for row, runs in zip(found.cells(), (readers()[::2], readers()[1::2]), strict=True):
+        assert [cell.text for cell in row[1:]] == [f"{last(run.trace, 'test_accuracy').mean():.1%}" for run in runs]

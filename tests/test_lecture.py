@@ -153,7 +153,7 @@ def test_algorithm_1_reaches_the_data_and_with_a_slow_discriminator_does_not() -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("study", "steps"), [("vectors", 1000), ("line", 300), ("digits", 60)])
+@pytest.mark.parametrize(("study", "steps"), [("vectors", 2000), ("line", 300), ("digits", 60)])
 def test_fakes_come_nearer_by_training_and_not_against_a_generator_that_stands_still(study: str, steps: int) -> None:
     """The control of the three examples: the same run with its generator frozen from the start."""
     planned = benchmarks.lecture.STUDIES[study]("quick")[0]

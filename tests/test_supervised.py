@@ -93,7 +93,7 @@ def test_training_agrees_with_the_loop_everybody_writes() -> None:
     optimizer = torch.optim.Adam(net.parameters())
     for _ in range(2):
         shuffled = torch.randperm(1437, generator=order)
-        subset = supervised._selected(digits, 1437)
+        subset = digits
         for start in range(0, 1437, 500):
             chosen = shuffled[start : start + 500]
             optimizer.param_groups[0]["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * n_updates / 6))
@@ -147,7 +147,7 @@ def test_quantities_are_there_at_the_epochs_they_are_for() -> None:
     steps = {name: sorted(set(rows["step"])) for name, rows in trace.groupby("name")}
     assert steps == {
         "train_loss": every, "test_loss": every, "test_accuracy": every, TIMED: every[1:],
-        "confusion": [EPOCHS], "n_parameters": [EPOCHS],
+        "confusion": [EPOCHS], "n_parameters": [EPOCHS], "shifted_accuracy": [EPOCHS],
     }  # fmt: skip
     assert np.isfinite(trace["value"]).all()
     assert (select(trace, TIMED)["value"] > 0).all()
@@ -205,9 +205,10 @@ def test_members_trained_apart_and_joined_are_the_run_trained_together() -> None
     assert joined.environment["block"] == [1, 2, 1]
 
 
-def test_a_subset_is_the_same_for_all_seeds_and_a_part_of_the_larger_one() -> None:
+def test_a_subset_is_the_seeds_own_and_a_part_of_the_larger_one() -> None:
     digits = images.digits()
-    small, large = (supervised._selected(digits, n) for n in (100, 300))
+    small, large = (supervised._selected(digits, n, 3) for n in (100, 300))
+    assert not torch.equal(small.train, supervised._selected(digits, 100, 4).train)
     assert torch.equal(small.train, large.train[:100])
     assert torch.equal(small.train_labels, large.train_labels[:100])
     assert torch.equal(small.test, digits.test)
@@ -236,10 +237,51 @@ def test_a_run_in_which_all_diverged_is_still_a_run() -> None:
 
 
 @pytest.mark.parametrize("n_members", [1, 3])
-def test_ticks_add_up_to_the_epochs(n_members: int) -> None:
+@pytest.mark.parametrize(("every", "expected"), [(1, [1, 1, 1]), (2, [2, 1]), (5, [3])])
+def test_ticks_add_up_to_the_epochs(n_members: int, every: int, expected: list[int]) -> None:
     ticks: list[int] = []
-    perform(plan("mlp", "digits", seeds=n_members, epochs=2, n_train=128), ticks.append)
-    assert ticks == [1, 1]
+    perform(plan("mlp", "digits", seeds=n_members, epochs=3, every=every, n_train=128), ticks.append)
+    assert ticks == expected
+
+
+def test_looking_less_often_changes_nothing_but_what_is_seen() -> None:
+    often, rarely = (perform(plan("cnn", "digits", seeds=[3], epochs=5, every=every, n_train=256)) for every in (1, 2))
+    seen = readings(often, 3).query("step in (0, 2, 4, 5)").reset_index(drop=True)
+    pd.testing.assert_frame_equal(seen, readings(rarely, 3), check_exact=True)
+
+
+def test_a_fault_between_two_looks_is_found_at_the_next() -> None:
+    run = perform(plan("mlp", "digits", seeds=1, epochs=4, every=3, n_train=128, lr=1e30))
+    assert (run.outcome["status"][0], run.outcome["step"][0], run.outcome["place"][0]) == ("diverged", 3, "training loss")
+    assert sorted(set(run.trace["step"])) == [0, 3, 4]
+
+
+# --- shifts ------------------------------------------------------------------------------------------------------------
+
+
+class Corner(torch.nn.Module):
+    """Says class 1 where the pixel in row 2, column 2 is bright, and else class 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        bright = x[:, 0, 2, 2] > 0
+        return torch.stack([~bright, bright], 1).float() * 20
+
+
+def test_accuracy_under_shifts_is_that_of_images_moved_by_hand() -> None:
+    """A dot at (2, 2) moves away with any shift, and one at (2, 1) comes there with one of four; black moves in."""
+    dot, beside = torch.zeros(2, 6, 6, dtype=torch.uint8).unbind()
+    dot[2, 2] = beside[2, 1] = 255
+    pixels, labels = torch.stack([dot, beside]), torch.tensor([1, 1])
+    toy = images.LabelledImages("toy", pixels, labels, pixels, labels)
+    assert supervised._shifted(Corner(), toy) == [0.5, 0.125, 0.0, 0.0]
+
+
+def test_a_shift_of_nothing_is_the_test_accuracy_and_a_shift_hurts() -> None:
+    trace = trained("cnn").trace
+    shifted = select(trace, "shifted_accuracy").pivot(index="member", columns="index", values="value")
+    assert list(shifted) == ["0", "1", "2", "3"]
+    np.testing.assert_allclose(shifted["0"], last(trace, "test_accuracy"), rtol=1e-6)
+    assert (shifted["3"] < shifted["0"] - 0.2).all()
 
 
 def test_the_environment_names_the_threads() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks.lecture import airline, bad_news, breast_cancer, digits, line, regression, step_by_step, vectors
+from benchmarks.lecture import airline, bad_news, breast_cancer, digits, line, mnist, regression, step_by_step, vectors
 from ganlab.experiment import Experiment
 
 STUDIES = {
     "regression": regression.experiments,
     "breast_cancer": breast_cancer.experiments,
+    "mnist": mnist.experiments,
     "airline": airline.experiments,
     "step_by_step": step_by_step.experiments,
     "vectors": vectors.experiments,

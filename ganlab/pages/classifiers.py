@@ -25,7 +25,7 @@ def classifier_page(runs: Sequence[Run], name: str = "mnist_baselines") -> Page:
             "The evidence",
             [
                 _learning_figure(runs, colours),
-                _confusion_figure(runs),
+                confusion_figure(runs),
                 *(_hardest_figure(run) for run in runs if "hardest" in run.samples),
             ],
         ),
@@ -86,8 +86,8 @@ def _classifier_table(runs: Sequence[Run], colours: plots.Colours) -> Table:
         "Accuracy, speed and size",
         ["classifier", "test accuracy", "training images/s", "parameters", "epochs", "training images"],
         rows,
-        "Means over seeds with 95 % Student-t intervals: over initial weights and the order of images, on one fixed test set, "
-        "whose own sampling error is not in them. "
+        "Means over seeds with 95 % Student-t intervals: over initial weights, the choice and the order of training images, "
+        "on one fixed test set, whose own sampling error is not in them. "
         f"Speed: median epoch of each seed, with {threads} "
         "thread(s) a process while other runs trained beside it; compare the two, not with other machines.",
     )
@@ -140,7 +140,7 @@ def _learning_figure(runs: Sequence[Run], colours: plots.Colours) -> Figure:
     )
 
 
-def _confusion_figure(runs: Sequence[Run]) -> Figure:
+def confusion_figure(runs: Sequence[Run]) -> Figure:
     frame = plots.frame_confusion(runs)
     mistakes = frame[frame["true"] != frame["predicted"]].sort_values("images", ascending=False)
     first = mistakes.groupby("classifier", sort=False).head(1)

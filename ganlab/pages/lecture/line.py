@@ -11,6 +11,7 @@ from ganlab import frozen, lecture_plots, plots, stats
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure
 from ganlab.pages.lecture.judged import (
+    MENDED,
     colours,
     distances,
     folded_settings,
@@ -30,8 +31,8 @@ STEPS = 4000
 
 
 def section(runs: Sequence[Run]) -> Section:
-    """Return the section of these runs: the course's GAN, the same nets held by R1, and those whose generator freezes."""
-    course, held = (named(run, name) for run, name in zip(runs, ("the course's GAN", "with R1 and Adam"), strict=False))
+    """Return the section of these runs: the course's GAN, the same nets mended, and those whose generator freezes."""
+    course, held = (named(run, name) for run, name in zip(runs, ("the course's GAN", "mended"), strict=False))
     steps = course.experiment.steps
     shortened = f" Shortened here: {steps} of the course's {STEPS} steps." if steps < STEPS else ""
     n = len(course.experiment.seeds)
@@ -41,9 +42,10 @@ def section(runs: Sequence[Run]) -> Section:
             [
                 f"To lie on the line is soon learned, to cover it is not: the course's fakes are {off} off "
                 f"it and spread over {spread}, where the data spread over 1.49; {near(course)} of seeds end "
-                "near the data. The same nets with R1, Adam and a running mean of the generator spread over "
-                f"{held_spread}, and {near(held)} end near. Distance to the data, R1 less the course's, on the same "
-                f"seeds: {paired(distances(held), distances(course))}.{shortened}"
+                f"near the data.{shortened}",
+                f"Mended, the same nets spread over {held_spread}, and {near(held)} of seeds end near. Distance to the data, "
+                f"mended less the course's, on the same seeds: {paired(distances(held), distances(course))}. What was "
+                f"mended: {MENDED}.",
             ]
         ),
         numbers(
