@@ -29,7 +29,7 @@ DCGAN: dict[str, Any] = {
 }  # fmt: skip
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 800, "evaluation": 256},
+    "quick": {"seeds": 20, "steps": 700, "evaluation": 256},
     "standard": {"seeds": 20, "steps": 2000},
     "full": {"seeds": 20, "steps": 46_850},
 }
