@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from ganlab import trace
 from ganlab.by_hand import ACTIVATIONS, CORNERS, GATES, Array, gate, neuron, sigmoid
@@ -312,4 +313,7 @@ def draw_differences(frame: pd.DataFrame, ax: Axes, *, colours: Colours, same: f
             )
     ax.axhline(same, color=plt.rcParams["text.color"], linestyle=":", linewidth=0.8)
     ax.set(yscale="log", ylim=(FLOOR / 2, 2), xlabel="update", ylabel="difference of losses")
+    ticks = [FLOOR, 1e-6, 1e-4, 1e-2, 1]
+    ax.set_yticks(ticks, [f"{tick:.0e}" if tick < 1 else "1" for tick in ticks])
+    ax.yaxis.set_minor_locator(NullLocator())
     return ax

@@ -109,7 +109,7 @@ def test_the_section_tells_differences_and_where_they_begin() -> None:
     assert found["Keras on JAX"][0].endswith("first at update 1")
     assert found["Keras on JAX"][1].startswith("0.0e+00 same in 3 of 3")
     assert "differ by up to 0.01" in section.blocks[0].paragraphs[0]
-    assert rows(section, "How fast is it")["Keras on PyTorch"][:2] == ["50 ", "0.50 [0.50, 0.50]"]
+    assert rows(section, "How fast is it?")["Keras on PyTorch"][:2] == ["50 ", "0.50 [0.50, 0.50]"]
     for figure in [block for block in section.blocks if isinstance(block, Figure)]:
         plt.close(figure.draw())
         assert set(figure.frame["against"]) == {"to PyTorch", f"to {MATCHED}"}
@@ -212,19 +212,21 @@ def test_keras_adam_is_torch_adam_without_epsilon() -> None:
 
 def test_it_is_the_kink_that_lets_rounding_grow() -> None:
     """Bias corrections of 32 and 64 bits differ by one part in 75 000: with tanh the losses show no more than that."""
+    train = runpy.run_path(str(loops.SCRIPTS / "14_pytorch.py"))["train"]
+    x, y = digits()
     found = {}
-    for activation in (nn.ReLU, nn.Tanh):
+    for activation, seed in ((nn.ReLU, 0), (nn.ReLU, 7), (nn.Tanh, 0)):
         ends = []
         for number in (np.float32, float):
             net = nn.Sequential(nn.Linear(64, 512), activation(), nn.Linear(512, 256), activation(), nn.Linear(256, 10))
             with torch.no_grad():
-                for parameter, given in zip(net.parameters(), loops.weights(64, 0), strict=True):
+                for parameter, given in zip(net.parameters(), loops.weights(64, seed), strict=True):
                     parameter.copy_(torch.from_numpy(given.T))
-            train = runpy.run_path(str(loops.SCRIPTS / "14_pytorch.py"))["train"]
-            ends.append(train((net, loops.KerasAdam(net.parameters(), number)), loops.batches(*digits(), 0, batch=32, updates=100)))
-        found[activation] = np.abs(np.subtract(*ends)).max()
-    assert found[nn.Tanh] < 2e-5
-    assert found[nn.ReLU] > page.SAME
+            learner = net, loops.KerasAdam(net.parameters(), number)
+            ends.append(train(learner, loops.batches(x, y, seed, batch=32, updates=100)))
+        found.setdefault(activation, []).append(np.abs(np.subtract(*ends)).max())
+    assert max(found[nn.Tanh]) < 2e-5
+    assert max(found[nn.ReLU]) > page.SAME
 
 
 def test_batches_are_whole_orders_and_differ_by_seed_and_stream() -> None:

@@ -53,6 +53,11 @@ PROFILES: dict[str, dict[str, int]] = {
 }
 """Six rounds are the fewest that have a 95 % interval of the median; a seed costs five core-seconds, most of them compiling."""
 
+SOURCES = {
+    "adam": "Kingma and Ba 2015", "PyTorch": "Paszke et al. 2019", "TensorFlow": "Abadi et al. 2016",
+    "JAX": "Bradbury et al. 2018", "Keras": "Chollet et al. 2015",
+}  # fmt: skip
+
 PACKAGES = ("torch", "keras", "tensorflow", "jax")
 
 
@@ -121,7 +126,7 @@ def perform(experiment: Experiment, progress: Callable[[float], None] | None = N
         results = timing.take_turns(candidates_of(experiment), experiment.steps, progress=progress, employ=employ)
     table = pd.concat([timing.tidy(experiment, results), *_seen(experiment, results)], ignore_index=True)
     environment = timing.environment(experiment, results, time.perf_counter() - started)
-    return Run(experiment, trace.check(table), outcome(experiment, {}), {}, environment | experiment.settings["versions"])
+    return Run(experiment, trace.check(table), outcome(experiment, {}), {}, environment | {"threads": 1, "sources": SOURCES})
 
 
 def _seen(experiment: Experiment, results: Mapping[str, Result]) -> list[pd.DataFrame]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from ganlab import plots, stats, throughput, trace
 from ganlab.experiment import Run
@@ -38,8 +39,8 @@ def section(runs: Sequence[Run], lines: Lines) -> Section:
         return Section(TITLE, [Text(["PyTorch could not be measured, so nothing is compared."]), _failures(failed)])
     alive = [label for label in programs if label not in failed]
     blocks: list[Block] = [
-        Text([*_same_answer(run, alive), _speed_answer(run), _lines_answer(lines)]),
-        _same_table(run, alive), _differences_figure(run), _speed_table(run, lines),
+        Text([*_same_answer(run, alive), *_speed_answer(run), _lines_answer(lines)]),
+        _same_table(run, alive), _differences_figure(run), _speed_table(run), _lines_table(lines),
     ]  # fmt: skip
     return Section(TITLE, [*blocks, *([_failures(failed)] if failed else []), _settings(run)])
 
@@ -70,10 +71,11 @@ def _same_answer(run: Run, alive: Sequence[str]) -> list[str]:
     if not others:
         return ["No program but PyTorch's could be measured, so nothing is compared."]
     largest, told = plain[others].max().max(), {name: _share(_same(adjusted[name])) for name in others}
+    each = "; ".join(f"{share} ({name})" for name, share in told.items())
+    where = f"{told[others[0]]} seeds" if len(set(told.values())) == 1 else each
     agree = (
-        f"With Keras's Adam in PyTorch too, they are the same, to {SAME:g} at every update, in "
-        f"{', '.join(f'{share} seeds ({name})' for name, share in told.items())}; there the typical largest difference is "
-        f"{adjusted[others].groupby('seed').max().median().max():.1g}, the last digit of a number of 32 bits."
+        f"With Keras's Adam in PyTorch too, they are the same, to {SAME:g} at every update, in {where}; the typical largest "
+        f"difference is {adjusted[others].groupby('seed').max().median().max():.1g}, in the last digits of a number of 32 bits."
     )
     updates = run.experiment.settings["updates"]
     if largest <= SAME:
@@ -121,10 +123,17 @@ def _difference(found: pd.Series) -> Cell:
 def _differences_figure(run: Run) -> Figure:
     own, matched = (run.experiment.settings[name] for name in ("reference", "matched"))
     frame = frame_differences({f"to {name}": differences(run, name) for name in (own, matched)})
-    draw = partial(draw_differences, colours=plots.palette(frame["program"]), same=SAME)
+    colours = plots.palette(frame["program"])
+
+    def draw() -> Drawing:
+        figure = plots.grid(frame, partial(draw_differences, colours=colours, same=SAME), col="against", height=2.8, aspect=1.3)
+        lines = {line.get_label(): line for ax in figure.axes for line in ax.lines if line.get_label() in colours}
+        figure.legend([lines[name] for name in colours], list(colours), loc="upper center", bbox_to_anchor=(0.5, 0), ncol=2)
+        return figure
+
     return Figure(
         "How far apart are the losses at each update?",
-        lambda: plots.grid(frame, draw, col="against", height=2.7, aspect=1.35),
+        draw,
         frame,
         "Largest difference of the losses over seeds by update, a line a program, on a logarithmic axis; "
         f"the largest of all is {frame['difference'].max():.1g}.",
@@ -137,12 +146,19 @@ def _differences_figure(run: Run) -> Figure:
 # --- how fast, and how long? ---------------------------------------------------------------------------------------------
 
 
-def _speed_answer(run: Run) -> str:
+def _speed_answer(run: Run) -> list[str]:
     rows = [row for row in throughput.table(run).to_dict("records") if row["label"] != row["base"]]
     told = "; ".join(
-        f"{row['label']} {times(row['ratio'])} [{times(row['ratio_low'])}, {times(row['ratio_high'])}]" for row in rows
+        f"{row['label']} {times(row['ratio'])} [{times(row['ratio_low'])}, {times(row['ratio_high'])}], {_pace(row)}"
+        for row in rows
     )
-    return f"Updates a second, times PyTorch's, on one thread of this machine: {told}." if rows else ""
+    return [f"Updates a second, times PyTorch's, on one thread of this machine: {told}."] if rows else []
+
+
+def _pace(row: Mapping[Hashable, float]) -> str:
+    if row["ratio_high"] < 1:
+        return "slower"
+    return "faster" if row["ratio_low"] > 1 else "no difference is shown"
 
 
 def _lines_answer(lines: Lines) -> str:
@@ -150,32 +166,26 @@ def _lines_answer(lines: Lines) -> str:
     return f"Lines of code of the training loop: {told}."
 
 
-def _speed_table(run: Run, lines: Lines) -> Table:
+def _speed_table(run: Run) -> Table:
     rows: list[list[Cell | str]] = []
     table = throughput.table(run)
     shares = table["cpu_share"]
     for row in table.to_dict("records"):
-        label, (net, loop) = row["label"], lines[row["label"]]
+        label = row["label"]
         interval = f"[{times(row['ratio_low'])}, {times(row['ratio_high'])}]" if label != row["base"] else "the reference"
         seconds = [trace.last(run.trace, name, label).iloc[0] for name in ("import_seconds", "first_step_seconds")]
         rows.append(
             [
                 label, f"{row['rate']:,.0f}", Cell(times(row["ratio"]), note=interval), *(f"{s:.1f}" for s in seconds),
-                f"{row['peak_bytes'] / 1e9:.1f}", str(net), str(loop),
+                f"{row['peak_bytes'] / 1e9:.1f}",
             ]
         )  # fmt: skip
     return Table(
-        "How fast is it, and how much is there to write?",
-        [
-            "program", "updates/s", "times PyTorch", "import (s)", "first update (s)", "memory (GB)", "lines: net, optimiser",
-            "lines: loop",
-        ],
-        rows,
+        "How fast is it?", ["program", "updates/s", "times PyTorch", "import (s)", "first update (s)", "memory (GB)"], rows,
         f"Processes of one thread that take turns, medians of {run.experiment.steps} rounds with 95 % intervals of the ratio, "
         f"taken round by round; each had {shares.min():.0%} of a core or more. The loss is read after every update, as by "
         "somebody who trains a GAN. PyTorch runs eagerly, also under Keras; the others compile the update when it is first "
-        "made. That, and what is loaded only then, is in the first update and not in the rate. Lines without blank ones, "
-        "comments and docstrings, of the scripts 14_*.py in examples/lecture, which are what ran.",
+        "made. That, and what is loaded only then, is in the first update and not in the rate.",
     )  # fmt: skip
 
 
@@ -183,7 +193,8 @@ def _lines_table(lines: Lines) -> Table:
     rows = [[label, str(net), str(loop)] for label, (net, loop) in lines.items()]
     return Table(
         "How much is there to write?", ["program", "lines: net, optimiser", "lines: loop"], rows,
-        "Lines without blank ones, comments and docstrings, of the scripts 14_*.py in examples/lecture.",
+        "Lines without blank ones, comments and docstrings, of the scripts 14_*.py in examples/lecture, which are what is "
+        "measured.",
     )  # fmt: skip
 
 
