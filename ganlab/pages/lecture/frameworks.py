@@ -81,8 +81,9 @@ def _same_answer(run: Run, alive: Sequence[str]) -> list[str]:
     if largest <= SAME:
         return [f"Yes: over {updates} updates the losses differ by {largest:.1g} at most. {agree}"]
     return [
-        f"As usually written, no: from the same weights, on the same batches, with the same numbers for Adam, the losses of "
-        f"{updates} updates differ by up to {largest:.1g}, because PyTorch and Keras put Adam's epsilon in different places. "
+        "As usually written, no: from the same weights, on the same batches, with the same numbers for Adam, the losses of "
+        f"{updates} updates differ by up to {largest:.1g}, because PyTorch and Keras write Adam differently: epsilon stands in "
+        "another place, and the bias corrections are of another precision. "
         f"{agree}"
     ]
 
