@@ -101,13 +101,19 @@ def lecture(session: nox.Session) -> None:
 
 
 @nox.session
+def frameworks(session: nox.Session) -> None:
+    """The lecture's page with TensorFlow and JAX beside PyTorch: installs more than a gigabyte."""
+    _study(session, "lecture", ",frameworks")
+
+
+@nox.session
 def throughput(session: nox.Session) -> None:
     """Study of this machine: how fast do many seeds train, against the plain loop and the machine's limit?"""
     _study(session, "throughput")
 
 
-def _study(session: nox.Session, name: str) -> None:
-    _install(session, ".[bench]")
+def _study(session: nox.Session, name: str, extras: str = "") -> None:
+    _install(session, f".[bench{extras}]")
     session.run("python", "-m", "reports.index", name, "--out", f"reports/html/{name}.html", *session.posargs)
 
 

@@ -56,7 +56,8 @@ class Experiment:
     Parameters
     ----------
     kind
-        What is trained: "gan", "classifier" for the supervised baselines on images, or "learner" for tables and series.
+        What is trained: "gan", "classifier" for the supervised baselines on images, or "learner" for tables and series; what is
+        timed: "throughput", or "frameworks" for one net in PyTorch, TensorFlow and JAX.
     subject
         The variant, classifier or net, by name; for nets of your own, the text that describes them.
     data

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from ganlab import trace
 from ganlab.by_hand import ACTIVATIONS, CORNERS, GATES, Array, gate, neuron, sigmoid
@@ -276,4 +277,43 @@ def draw_paths(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     ax.plot([0], [0], "+", color=plt.rcParams["text.color"], markersize=9, markeredgewidth=1.6)
     ax.set_xlabel("generator θ")
     ax.set_ylabel("discriminator ψ")
+    return ax
+
+
+# --- losses of several frameworks ----------------------------------------------------------------------------------------
+
+FLOOR = 1e-8
+"""Where differences are drawn that are smaller: a loss of 0.1 to 2 nats has no such digit in float32."""
+
+
+def frame_differences(differences: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the largest difference over seeds at each update: against, program, update, difference.
+
+    Parameters
+    ----------
+    differences
+        By what they are against, a row for each (seed, step) and a column a program.
+    """
+    parts = []
+    for against, found in differences.items():
+        largest = found.groupby("step").max().reset_index()
+        parts.append(largest.melt("step", var_name="program", value_name="difference").assign(against=against))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame.assign(update=frame["step"] + 1)[["against", "program", "update", "difference"]]
+
+
+def draw_differences(frame: pd.DataFrame, ax: Axes, *, colours: Colours, same: float) -> Axes:
+    """A line a program, told apart by colour and dashes; below the dotted line losses are the same."""
+    dashes = ("-", "--", "-.", ":")
+    for i, (name, colour) in enumerate(colours.items()):
+        part = frame[frame["program"] == name]
+        if len(part):
+            ax.plot(
+                part["update"], part["difference"].clip(lower=FLOOR), dashes[i % 4], color=colour, linewidth=1.6, label=name
+            )
+    ax.axhline(same, color=plt.rcParams["text.color"], linestyle=":", linewidth=0.8)
+    ax.set(yscale="log", ylim=(FLOOR / 2, 2), xlabel="update", ylabel="difference of losses")
+    ticks = [FLOOR, 1e-6, 1e-4, 1e-2, 1]
+    ax.set_yticks(ticks, [f"{tick:.0e}" if tick < 1 else "1" for tick in ticks])
+    ax.yaxis.set_minor_locator(NullLocator())
     return ax

@@ -94,14 +94,19 @@ def perform(experiment: Experiment, tick: Callable[[float], None] | None = None)
     for group in groups.values():
         progress = (lambda part: tick(part * experiment.steps / len(groups))) if tick else None
         results |= take_turns(group, experiment.steps, warm=experiment.settings["warm"], progress=progress)
-    environment = {
+    found = environment(experiment, results, time.perf_counter() - started)
+    return Run(experiment, tidy(experiment, results), outcome(experiment, {}), {}, found)
+
+
+def environment(experiment: Experiment, results: Mapping[str, Result], seconds: float) -> dict[str, Any]:
+    """Return versions, machine and time of a measurement, and the reason of each candidate that failed."""
+    return {
         "ganlab": __version__, "python": platform.python_version(), "system": platform.system(), "dtype": "float32",
         "torch": installed("torch"), "numpy": np.__version__, "engine": "throughput", "threads": os.cpu_count(),
         "cores": os.cpu_count(), "device": experiment.settings["device"],
         "device_name": experiment.settings["machine"]["device"] or experiment.settings["machine"]["cpu"],
-        "seconds": round(time.perf_counter() - started, 3), "failed": {n: r.failed for n, r in results.items() if r.failed},
+        "seconds": round(seconds, 3), "failed": {n: r.failed for n, r in results.items() if r.failed},
     }  # fmt: skip
-    return Run(experiment, tidy(experiment, results), outcome(experiment, {}), {}, environment)
 
 
 # --- blocks --------------------------------------------------------------------------------------------------------------

@@ -215,8 +215,8 @@ class Meter:
         self._ready = False
         self._begin(1)
 
-    def note(self, **facts: float) -> None:
-        """Keep facts about the candidate, such as its FLOPs; before the first work is done."""
+    def note(self, **facts: Any) -> None:
+        """Keep facts about the candidate that JSON can tell, such as its FLOPs; before the first work is done."""
         self._facts |= facts
 
     def __call__(self, units: float) -> None:

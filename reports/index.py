@@ -49,8 +49,9 @@ STUDIES = {
 LONG = ("phase_map", "pacgan")
 """Studies that are trained only when asked for by name: they would take most of the quick report's time."""
 
-TAUGHT = {"lecture": (benchmarks.lecture.experiments, reports.lecture.page)}
-"""Studies made of several small ones, whose experiments and runs are by the small one's name. Only when asked for by name."""
+TAUGHT = {"lecture": (benchmarks.lecture.experiments, benchmarks.lecture.measure, reports.lecture.page)}
+"""Studies made of several small ones, whose experiments, measurements and runs are by the small one's name. Only when asked for
+by name."""
 
 MEASURED = {"throughput": (benchmarks.throughput.measure, reports.throughput.page)}
 """Studies of this machine: only when asked for by name, and after all training, which would disturb them."""
@@ -103,7 +104,9 @@ def main(settings: Index) -> int:
     found = {name: [next(runs) for _ in planned[name]] for name in chosen}
     pages = [page(found[name]) for name, (_, page) in chosen.items()]
     for name, lessons in taught.items():
-        pages.append(TAUGHT[name][1]({lesson: [next(runs) for _ in group] for lesson, group in lessons.items()}))
+        _, measure, page = TAUGHT[name]
+        trained = {lesson: [next(runs) for _ in group] for lesson, group in lessons.items()}
+        pages.append(page(trained | measure(settings.profile, Store(settings.store))))
     pages += played
     pages += [MEASURED[name][1](timings) for name, timings in measured.items()]
     gans = {name.replace("_", " "): mine for name, mine in found.items() if mine[0].experiment.kind == "gan"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from benchmarks.lecture.frameworks import lines
 from benchmarks.lecture.two_layers import largest_gap
 from ganlab.experiment import Run
 from ganlab.pages.lecture import (
@@ -11,6 +12,7 @@ from ganlab.pages.lecture import (
     bad_news,
     breast_cancer,
     digits,
+    frameworks,
     lecture_page,
     line,
     mnist,
@@ -34,6 +36,7 @@ SECTIONS: dict[str, Callable[[Sequence[Run]], Section]] = {
     "line": line.section,
     "digits": digits.section,
     "bad_news": bad_news.section,
+    "frameworks": lambda runs: frameworks.section(runs, lines()),
 }
 """In the order of the slides, a function of the runs of the study of this name in `benchmarks.lecture`; those of a study that
 trains nothing there are none."""

@@ -18,8 +18,8 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 LECTURE = (
-    "airline", "bad_news", "breast_cancer", "digits", "judged", "learned", "line", "neuron", "regression", "step_by_step",
-    "two_layers", "vectors",
+    "airline", "bad_news", "breast_cancer", "digits", "frameworks", "judged", "learned", "line", "neuron", "regression",
+    "step_by_step", "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
     "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures", "overview", "page",
