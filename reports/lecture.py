@@ -8,6 +8,7 @@ from benchmarks.lecture.two_layers import largest_gap
 from ganlab.experiment import Run
 from ganlab.pages.lecture import (
     airline,
+    applications,
     bad_news,
     breast_cancer,
     digits,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Callable[[Sequence[Run]], Section]] = {
     "line": line.section,
     "digits": digits.section,
     "bad_news": bad_news.section,
+    "applications": applications.section,
 }
 """In the order of the slides, a function of the runs of the study of this name in `benchmarks.lecture`; those of a study that
 trains nothing there are none."""

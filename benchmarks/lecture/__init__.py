@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.lecture import airline, bad_news, breast_cancer, digits, line, regression, step_by_step, vectors
+from benchmarks.lecture import airline, applications, bad_news, breast_cancer, digits, line, regression, step_by_step, vectors
 from ganlab.experiment import Experiment
 
 STUDIES = {
@@ -14,6 +14,7 @@ STUDIES = {
     "line": line.experiments,
     "digits": digits.experiments,
     "bad_news": bad_news.experiments,
+    "applications": applications.experiments,
 }
 
 
