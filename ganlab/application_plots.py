@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,43 +14,40 @@ from ganlab.experiment import Run
 
 
 def frame_asked(run: Run, n_seeds: int = 4) -> pd.DataFrame:
-    """Return one image for each class and seed, pixel by pixel: asked, seed, x, y, pixel (0 to 255).
+    """Return a strip of images for each of some seeds, one for each class in their order: strip, x, y, pixel.
 
-    It is the first that the seed made for the class, not the best; a class that was not asked for is left out.
+    Each is the first that the seed made for the class, not the best.
     """
-    pictures = []
+    strips: dict[str, Iterable[NDArray[Any]]] = {}
     for member in run.experiment.members()[:n_seeds]:
         made, asked = run.samples["generated"][member.place, -1, :, 0], run.samples["asked"][member.place]
-        for label in np.unique(asked):
-            names = {"asked": f"a {label}", "seed": f"seed {member.seed}"}
-            pictures.append(_pixels(made[np.flatnonzero(asked == label)[0]], names))
-    return pd.concat(pictures, ignore_index=True)
+        strips[f"seed {member.seed}"] = [made[np.flatnonzero(asked == label)[0]] for label in np.unique(asked)]
+    return frame_strips(strips)
 
 
-def frame_translations(runs: Mapping[str, Run], n: int = 8) -> pd.DataFrame:
-    """Return the first test images, pixel by pixel: what (edges, each run's translation, the digit), image, x, y, pixel.
+def frame_translations(runs: Mapping[str, Run], n: int = 10) -> pd.DataFrame:
+    """Return strips of the first test images: their edges, each run's translations by its first seed, the true digits.
 
     Parameters
     ----------
     runs
-        By name; of each the first seed.
+        By name; all on the same images.
     """
     samples = next(iter(runs.values())).samples
-    rows = {"edges": samples["inputs"][0], **{name: run.samples["predicted"][0] for name, run in runs.items()}}
-    rows["the digit"] = samples["truth"][0]
-    return pd.concat(list(_rows(rows, n)), ignore_index=True)
+    translated: dict[str, Iterable[NDArray[Any]]] = {name: run.samples["predicted"][0, :n] for name, run in runs.items()}
+    return frame_strips({"edges": samples["inputs"][0, :n]} | translated | {"the digits": samples["truth"][0, :n]})
 
 
-def _rows(rows: Mapping[str, NDArray[Any]], n: int) -> Iterator[pd.DataFrame]:
-    for what, images in rows.items():
-        for i, image in enumerate(images[:n]):
-            yield _pixels(image, {"what": what, "image": f"{i + 1}"})
-
-
-def _pixels(image: NDArray[Any], names: Mapping[str, str]) -> pd.DataFrame:
-    """Return an image in [-1, 1] as one row a pixel, from 0 for black to 255."""
-    y, x = np.indices(image.shape)
-    return pd.DataFrame({**names, "x": x.ravel(), "y": y.ravel(), "pixel": (127.5 * (image.ravel() + 1)).round(1)})
+def frame_strips(strips: Mapping[str, Iterable[NDArray[Any]]]) -> pd.DataFrame:
+    """Return images in [-1, 1] side by side, a column of white between them: strip, x, y, pixel (0 to 255)."""
+    parts = []
+    for name, images in strips.items():
+        for i, image in enumerate(images):
+            y, x = np.indices(image.shape)
+            pixels = (127.5 * (np.asarray(image).ravel() + 1)).round(1)
+            x = x.ravel() + i * (image.shape[1] + 1)
+            parts.append(pd.DataFrame({"strip": name, "x": x, "y": y.ravel(), "pixel": pixels}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def frame_accuracies(runs: Sequence[Run]) -> pd.DataFrame:

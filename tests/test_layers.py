@@ -59,16 +59,16 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"application_plots", "convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots", "repair_plots"}
-    | {"throughput_plots"},
+    {"application_plots", "convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots"}
+    | {"repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "application_plots", "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots", "cycles",
-    "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
+    "application_plots", "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots",
+    "cycles", "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

@@ -62,7 +62,7 @@ class Application(NamedTuple):
     learn: Callable[[Training], Found]
     structure: Mapping[str, Any]
     numbers: Mapping[str, float | tuple[float, ...]]
-    check: Callable[[Mapping[str, Any], LabelledImages], None]
+    check: Callable[[Mapping[str, Any], LabelledImages], None] = lambda settings, images: None
 
 
 APPLICATIONS: Registry[Application] = Registry("application")
@@ -102,6 +102,10 @@ def plan(
     numbers = {name: number_values(name, settings.get(name, default)) for name, default in usual.items()}
     found = labelled_images(data)
     at_least("batch", structure["batch"])
+    for name, widths in structure.items():
+        if name.startswith("hidden"):
+            for width in widths:
+                at_least(f"each of {name}", width)
     chosen.check(structure, found)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in structure.items()}
     return Experiment("application", application, found.name, *schedule(seeds, steps, every), plain, numbers)
@@ -268,7 +272,7 @@ def _tidy(experiment: Experiment, members: Sequence[Member], found: Found) -> pd
     by_name = {name: torch.stack([read[name] for _, read in found.fitted.readings]) for name in found.fitted.readings[0][1]}
     looked = [(name, [""], values[..., None].double().numpy()) for name, values in by_name.items()]
     once = [(name, [""], values[None].double().numpy()) for name, values in found.once.items()]
-    tables = [trace.tidy(experiment.id, seeds, *when, places) for when in ((moments, looked), (moments[-1:], once))]
+    tables = [trace.tidy(experiment.id, seeds, *when, places) for when in ((moments, looked), (moments[-1:], once)) if when[1]]
     return trace.check(pd.concat(tables, ignore_index=True))
 
 

@@ -6,8 +6,9 @@ exponentials. So every image, with a label or without, teaches it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -116,7 +117,7 @@ def learn(training: Training) -> Found:
     return Found(fitted, {}, {})
 
 
-def _check(settings: dict[str, object], images: LabelledImages) -> None:
+def _check(settings: Mapping[str, Any], images: LabelledImages) -> None:
     applications.check_labels(settings, images)
     at_least("latent", settings["latent"])
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad, softplus
 
 from ganlab.applications import APPLICATIONS, Application, Found, Training, largest, perceptron, updated
-from ganlab.data.images import LabelledImages
 from ganlab.draws import BLOCK
 from ganlab.engine import MAPS, stack
 from ganlab.learning import State
@@ -142,17 +141,12 @@ def learn(training: Training) -> Found:
     return Found(fitted, once, {name: a.unflatten(2, shape).float().numpy() for name, a in shown.items()})
 
 
-def _check(settings: dict[str, object], images: LabelledImages) -> None:
-    pass
-
-
 APPLICATIONS.add(
     "translation",
     Application(
         learn,
-        {"batch": 64, "hidden_generator": (256, 256), "hidden_discriminator": (128, 128)},
+        {"batch": 32, "hidden_generator": (128, 128), "hidden_discriminator": (64, 64)},
         {"adversarial": (0.0, 1.0), "l1": 100.0},
-        _check,
     ),
     source="Isola et al. 2017 (pix2pix), equation 4, L1 of weight 100; perceptrons without dropout in place of its U-Net",
     summary="Digits from their edges, by L1 alone and with a conditional GAN.",
