@@ -12,8 +12,9 @@ import benchmarks.lecture
 import reports.lecture
 from ganlab.application_plots import frame_strips
 from ganlab.experiment import Experiment, Run
+from ganlab.pages import pages_of
 from ganlab.pages.lecture import applications
-from ganlab.pages.page import Figure, Section, Table, Text
+from ganlab.pages.page import Figure, Section, Table, Text, render
 from ganlab.sweep import perform
 
 SHORT = {"hidden": [8], "hidden_generator": [8], "hidden_discriminator": [8], "evaluation": 60, "generated_images": 20}
@@ -80,6 +81,15 @@ def test_twenty_seeds_that_had_no_say_in_the_settings_in_every_profile() -> None
         for e in benchmarks.lecture.experiments(profile)["applications"]:
             assert len(e.seeds) >= 20
             assert min(e.seeds) > 7
+
+
+def test_a_report_of_such_runs_has_a_page_for_each_application(runs: list[Run]) -> None:
+    pages = pages_of(runs[1:])
+    assert [page.title.partition(":")[0] for page in pages] == [
+        "Augmentation on digits", "Semi supervised on digits", "Translation on digits",
+    ]  # fmt: skip
+    assert [len(page.sections[0].blocks[0].rows) for page in pages] == [3, 2, 2]
+    assert "n=6" in render(pages, "test")
 
 
 def test_strips_lie_side_by_side_with_a_gap() -> None:

@@ -22,8 +22,8 @@ LECTURE = (
     "step_by_step", "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
-    "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures", "overview", "page",
-    "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
+    "applications", "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures",
+    "overview", "page", "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")

@@ -38,7 +38,7 @@ def experiments(profile: str) -> list[Experiment]:
     """Return the conditional GAN, augmentation by true and by shuffled labels, semi-supervised learning, and translation."""
     p, large = PROFILES[profile], profile != "quick" and mnist_is_here()
     data, nets, wide = ("mnist", LARGE, WIDE) if large else ("digits", SMALL, {})
-    few = {"variant": "cgan", "steps": p["gan"], **nets, "hidden": [64, 64]}
+    few = {"variant": "cgan", "steps": p["gan"], **nets, "hidden": [width // 2 for width in nets["hidden"]]}
     augmentation = partial(applications.plan, "augmentation", data, seeds=SEEDS, steps=p["classifier"], gan=few, labels=100)
     two_players = partial(applications.plan, data=data, seeds=SEEDS, **wide)
     return [

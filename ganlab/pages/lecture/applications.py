@@ -19,8 +19,8 @@ from ganlab.pages.lecture.learned import Comparison, compare, percent, points
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
 from ganlab.pages.shared import Written, bounded, bounds, mean_cell
 
-ALONE, AUGMENTED, SHUFFLED = "real digits alone", "with GAN digits", "with GAN digits, labels shuffled"
-LABELS, SEMI = "labels alone", "with a GAN on unlabelled digits"
+ALONE, AUGMENTED, SHUFFLED = "real digits alone", "with GAN digits", "shuffled labels"
+LABELS, SEMI = "labels alone", "labels and GAN"
 L1, GAN, COPY = "L1 alone", "L1 and GAN", "the edges, copied"
 
 
@@ -77,7 +77,7 @@ def section(runs: Sequence[Run]) -> Section:
             _accuracy_figure("Data augmentation: does it help?", (found.alone, found.augmented, found.shuffled)),
             Text([_semi_text(found, decided)]),
             _accuracy_figure("Semi-supervised: do unlabelled images help?", (found.labels, found.semi)),
-            Text([_translation_text(found)]),
+            Text([_translation_text(found, decided["psnr"])]),
             _translations_figure(found),
             _translation_table(found),
             Text([TEXT_TO_IMAGE, DEEPFAKE]),
@@ -209,7 +209,7 @@ def _asked_text(run: Run) -> str:
     return (
         "Label-to-image. The same GAN is told which digit to draw: semantic images to photographs in the smallest size. A "
         f"judge, a kernel classifier of real digits that never saw a generated one, reads them. Hardest is the {worst}: "
-        f"{shares[worst]:.0%} are read as one."
+        f"{shares[worst]:.0%} are read as it."
     )
 
 
@@ -218,7 +218,7 @@ def _asked_figure(run: Run) -> Figure:
     said = "; ".join(f"{label}: {share:.0%}" for label, share in _asked(run).mean(axis=0).items())
     return Figure(
         "Label-to-image: which digits are drawn when asked for?",
-        lambda: plots.grid(frame, plots.draw_image, col="strip", wrap=1, height=0.85, aspect=7.0),
+        lambda: plots.grid(frame, plots.draw_image, col="strip", wrap=1, height=1.2, aspect=5.0),
         frame,
         f"Generated digits in strips, one for each digit asked for; share read as such: {said}.",
         f"From left to right 0 to 9: the first image that each of {frame['strip'].nunique()} seeds made, not the best.",
@@ -281,7 +281,7 @@ def _accuracy_figure(title: str, runs: Sequence[Run]) -> Figure:
         title,
         lambda: plots.grid(
             frame, partial(learning_plots.draw_scores, colours=plots.palette(names), label="test accuracy"), col="all",
-            height=height, aspect=5.2 / height,
+            height=height, aspect=4.2 / height,
         ),
         frame.drop(columns="all"),
         f"Test accuracy of each seed: {said}.",
@@ -292,13 +292,14 @@ def _accuracy_figure(title: str, runs: Sequence[Run]) -> Figure:
 # --- translation ---------------------------------------------------------------------------------------------------------
 
 
-def _translation_text(found: Runs) -> str:
+def _translation_text(found: Runs, nearer: Comparison) -> str:
     return (
         "Image-to-image translation. From the edges of a digit to the digit, learned from pairs, as pix2pix does from drawings "
         "to photographs: absolute error (L1), and a discriminator that sees edges and digit side by side. An edge is a pixel "
         "where grey is steep (Sobel). The judge recognises "
         f"{_share(found.gan)} of the translations, without the GAN {_share(found.l1)}, and of the edges themselves "
-        f"{_copied(found.gan, 'recognised')[0]:.1%}."
+        f"{_copied(found.gan, 'recognised')[0]:.1%}. What the GAN changes in the distance to the true digits: "
+        f"{decibels(nearer.difference.estimate)} {bounds(nearer.difference, decibels)} of PSNR."
     )
 
 
@@ -311,7 +312,7 @@ def _translations_figure(found: Runs) -> Figure:
     frame = application_plots.frame_translations({L1: found.l1, GAN: found.gan})
     return Figure(
         "Image-to-image: what becomes of edges?",
-        lambda: plots.grid(frame, plots.draw_image, col="strip", wrap=1, height=0.85, aspect=7.0),
+        lambda: plots.grid(frame, plots.draw_image, col="strip", wrap=1, height=1.2, aspect=5.0),
         frame,
         "Strips: edges, their translations by L1 alone, by L1 and GAN, and the true digits, of ten test images.",
         f"The first ten test images and seed {found.gan.experiment.seeds[0]}; nothing was chosen.",
