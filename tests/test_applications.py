@@ -187,6 +187,12 @@ def test_images_are_what_was_asked_for_when_they_are_that_class_and_not_when_the
     assert right.shape == (1, 10)
     assert right.min() > 0.97
     assert wrong.max() < 0.03
+    threes = torch.nn.functional.one_hot(torch.where(y == 3, 4, y), 10).float()[None]  # asked to be fours
+    (mixed,) = next(iter(obedience(digits, threes, fake).values()))
+    assert mixed[3].isnan()
+    fours = ((y == 4).sum() / ((y == 3) | (y == 4)).sum()).item()
+    assert mixed[4].item() == pytest.approx(fours, abs=0.03)
+    assert mixed[[0, 1, 2, 5, 6, 7, 8, 9]].min() > 0.97
     broken = next(iter(obedience(digits, latents[0], fake * torch.nan).values()))
     assert broken.isnan().all()
 
