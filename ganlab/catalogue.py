@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "data": ("ganlab.data:DATA",),
     "labelled": ("ganlab.data.tables:LABELLED",),
     "tasks": ("ganlab.tasks:TASKS",),
+    "applications": ("ganlab.applications:APPLICATIONS",),
     "nets": ("ganlab.nets:NETS",),
     "probes": ("ganlab.probes:PROBES",),
     "measures": ("ganlab.measures:MEASURES",),

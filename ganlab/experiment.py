@@ -35,7 +35,7 @@ BY_MEMBER = frozenset(
     {
         "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "line_logits", "line_pulls",
         "surface_logits", "surface_pulls", "test_losses", "test_predicted", "inputs", "truth", "predicted", "references",
-        "free", "free_references",
+        "free", "free_references", "asked",
     }
 )  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
@@ -56,8 +56,9 @@ class Experiment:
     Parameters
     ----------
     kind
-        What is trained: "gan", "classifier" for the supervised baselines on images, or "learner" for tables and series; what is
-        timed: "throughput", or "frameworks" for one net in PyTorch, TensorFlow and JAX.
+        What is trained: "gan", "classifier" for the supervised baselines on images, "learner" for tables and series, or
+        "application" for what GANs are used for; what is timed: "throughput", or "frameworks" for one net in PyTorch,
+        TensorFlow and JAX.
     subject
         The variant, classifier or net, by name; for nets of your own, the text that describes them.
     data

@@ -17,6 +17,7 @@ import math
 import os
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +28,11 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import learning, probes, rng, rotation, supervised, train, watch
+from ganlab import applications, learning, probes, rng, rotation, supervised, train, watch
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
+from ganlab.metrics.judge import MOST, judge_of
 from ganlab.optim import OPTIMIZERS
 from ganlab.planning import build, distribution
 from ganlab.registry import InputError
@@ -223,5 +225,19 @@ def _learner(experiment: Experiment) -> Need:
     return Need(PROCESS_BYTES, int(2 * _bytes(state) + held + _bytes(draws) + max(_bytes(draws), update, look)))
 
 
-NEEDS: dict[str, Callable[[Experiment], Need]] = {"gan": _gan, "classifier": _classifier, "learner": _learner}
+def _application(experiment: Experiment) -> Need:
+    """Return the need of an application: one member's draws, one step and one look, with the images that all members share."""
+    images, settings = distribution(experiment.data), dict(experiment.settings)
+    settings |= {"gan": {**settings["gan"], "steps": 1}} if "gan" in settings else {}
+    short = replace(experiment, steps=1, every=1, settings=settings)
+    training = applications.Training(short, short.members()[-1:], images)  # of the numbers compared, the last train most
+    judge_of(images)
+    shared, judging = _bytes(training.split), 3 * 8 * min(len(images.train), MOST) ** 2
+    peak = _peak(lambda: applications.APPLICATIONS[experiment.subject].learn(training))
+    return Need(PROCESS_BYTES + 3 * shared + judging, max(0, peak - shared))
+
+
+NEEDS: dict[str, Callable[[Experiment], Need]] = {
+    "gan": _gan, "classifier": _classifier, "learner": _learner, "application": _application,
+}  # fmt: skip
 """By kind of experiment."""

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_map
 
 from ganlab import __version__, probes, rng, trace
 from ganlab import data as distributions
+from ganlab.data.images import LabelledImages
 from ganlab.draws import BLOCK, draw
 from ganlab.engine import MAPS, Advance, beside, stack
 from ganlab.experiment import MOMENTS, Experiment, Run, outcome
@@ -33,7 +34,17 @@ from ganlab.planning import build, check_fit, distribution, plan, plan_game
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.surface import line, surfaces
 from ganlab.variants import PLACEMENT, VARIANTS
-from ganlab.watch import at_end, evaluation, look_at_average, look_at_players, look_at_samples, tidy, turning
+from ganlab.watch import (
+    asked_classes,
+    at_end,
+    evaluation,
+    look_at_average,
+    look_at_players,
+    look_at_samples,
+    obedience,
+    tidy,
+    turning,
+)
 
 SHOWN = 512
 """Samples kept at each moment: enough to see a mode of 25, few enough to store."""
@@ -241,6 +252,8 @@ def train(
     arrays: dict[str, Any] = {}
     if watch:
         once = at_end(data, looks, fake, members, device) | MAPS[engine](partial(look_at_average, game))(average, looks)
+        if game.labelled and isinstance(data, LabelledImages):
+            once |= obedience(data, looks.latent, fake)
         if turns:
             turned, arrays = turning(game, data, early, state, numbers, members, n_evaluation, device)
             once |= turned
@@ -252,6 +265,8 @@ def train(
             "real": real.numpy(),
             **surfaces(game, state, looks[0], real),
         }
+        if game.labelled and isinstance(data, LabelledImages):
+            arrays |= {"asked": asked_classes(data, looks.latent[:, :SHOWN]).cpu().numpy()}
         if lines[0]:
             arrays |= {name: np.stack([found[name] for found in lines], 1) for name in ("line_logits", "line_pulls")}
             arrays |= {"line_places": lines[0]["line_places"]}

@@ -22,6 +22,7 @@ from ganlab.game import Batch, Game, State
 from ganlab.measures import measure_all
 from ganlab.metrics import cells_of, copied_share, nearest_neighbour_test
 from ganlab.metrics.cells import LEAST
+from ganlab.metrics.judge import judge_of
 from ganlab.optim import Numbers
 from ganlab.probes import WHOLE
 
@@ -101,6 +102,25 @@ def at_end(data: Any, looks: Looks, fake: Tensor, members: Sequence[Member], dev
     """Return what is read once, off the last samples `[member, n, *shape]`: measures, and whether training data are copied."""
     readings = measure_all(data, looks.real, fake, device)
     return readings | (copying(data, fake, members) if probes.has_held_out(data) else {})
+
+
+def obedience(data: Any, latent: Tensor, fake: Tensor) -> dict[Any, Tensor]:
+    """Return the share of each member's samples `[member, n, *shape]` that a judge takes for the class asked for, by class.
+
+    The judge (`ganlab.metrics.judge`) knows the data's training images. A class that was not asked for, or samples that are not
+    finite, have no share. Read as GAN-test: Shmelkov, Schmid and Alahari 2018.
+    """
+    tell, shares = judge_of(data), []
+    for samples, asked in zip(fake, asked_classes(data, latent), strict=True):
+        right = (tell(samples) == asked).double()
+        right = right if bool(torch.isfinite(samples).all()) else torch.full_like(right, torch.nan)
+        shares.append(torch.stack([right[asked == label].mean() for label in range(data.n_classes)]))
+    return {("asked_class_share", tuple(str(label) for label in range(data.n_classes))): torch.stack(shares)}
+
+
+def asked_classes(data: Any, latent: Tensor) -> Tensor:
+    """Return the classes that latents `[member, n, latent + class]` ask for, `[member, n]`."""
+    return latent[..., -data.n_classes :].argmax(-1)
 
 
 def look_at_average(game: Game, average: Tensor, looks: Looks) -> dict[Any, Tensor]:

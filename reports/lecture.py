@@ -9,6 +9,7 @@ from benchmarks.lecture.two_layers import largest_gap
 from ganlab.experiment import Run
 from ganlab.pages.lecture import (
     airline,
+    applications,
     bad_news,
     breast_cancer,
     digits,
@@ -36,6 +37,7 @@ SECTIONS: dict[str, Callable[[Sequence[Run]], Section]] = {
     "line": line.section,
     "digits": digits.section,
     "bad_news": bad_news.section,
+    "applications": applications.section,
     "frameworks": lambda runs: frameworks.section(runs, lines()),
 }
 """In the order of the slides, a function of the runs of the study of this name in `benchmarks.lecture`; those of a study that

@@ -18,12 +18,13 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 LECTURE = (
-    "airline", "bad_news", "breast_cancer", "digits", "frameworks", "judged", "learned", "line", "neuron", "regression",
+    "airline", "applications", "bad_news", "breast_cancer", "digits", "frameworks", "judged", "learned", "line", "mnist",
+    "neuron", "regression",
     "step_by_step", "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
-    "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures", "overview", "page",
-    "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
+    "applications", "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures",
+    "overview", "page", "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
@@ -34,7 +35,7 @@ LAYERS = [
     {"by_hand", "engine", "layers", "recurrent", "rng"},
     {"by_autograd"},
     {"data", *(f"data.{name}" for name in ("images", "mixtures", "series", "tables", "toys"))},
-    {"metrics.modes", "metrics.neighbours"},
+    {"metrics.judge", "metrics.modes", "metrics.neighbours"},
     {"metrics.members"},
     {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
@@ -49,7 +50,9 @@ LAYERS = [
     {"draws", "measures", "surface"},
     {"watch"},
     {"train"},
+    {"fitting"},
     {"reference", *(f"reference.{name}" for name in REFERENCE), "learning", "supervised"},
+    {"applications", *(f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation"))},
     {"memory"},
     {"flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}
@@ -57,16 +60,16 @@ LAYERS = [
     {"calibration", "proposal"},
     {"trial"},
     {"plots"},
-    {"convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots", "repair_plots"}
-    | {"throughput_plots"},
+    {"application_plots", "convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots"}
+    | {"repair_plots", "throughput_plots"},
     {"pages", *(f"pages.{name}" for name in PAGES)},
     {"catalogue", "cli"},
 ]  # fmt: skip
 """From the ground up: a module imports from its own layer or lower ones. `catalogue` names registries of all, as text."""
 
 TORCH_FREE = {
-    "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots", "cycles",
-    "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
+    "application_plots", "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots",
+    "cycles", "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks.lecture import (
     airline,
+    applications,
     bad_news,
     breast_cancer,
     digits,
@@ -27,6 +28,7 @@ STUDIES = {
     "line": line.experiments,
     "digits": digits.experiments,
     "bad_news": bad_news.experiments,
+    "applications": applications.experiments,
 }
 
 MEASURED = {"frameworks": frameworks.measure}

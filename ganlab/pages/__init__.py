@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ganlab.experiment import Run
 from ganlab.frozen import is_frozen
+from ganlab.pages.applications import application_page
 from ganlab.pages.classifiers import classifier_page
 from ganlab.pages.convergence import convergence_page
 from ganlab.pages.gans import gan_page
@@ -24,8 +25,8 @@ from ganlab.pages.vanishing_gradients import vanishing_page
 from ganlab.registry import InputError
 
 __all__ = [
-    "classifier_page", "convergence_page", "gan_page", "learner_page", "overview_page", "pages_of", "phase_page",
-    "published_page", "repair_page", "report", "throughput_page", "vanishing_page",
+    "application_page", "classifier_page", "convergence_page", "gan_page", "learner_page", "overview_page", "pages_of",
+    "phase_page", "published_page", "repair_page", "report", "throughput_page", "vanishing_page",
 ]  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:
     """Return a page for the GANs among the runs, one for those whose generator freezes, one for those over several numbers,
-    one for the classifiers of each data set, one for the learners of each, and one for timings."""
+    one for the classifiers of each data set, one for the learners of each, one for each application, and one for timings."""
     gans = [run for run in runs if run.experiment.kind == "gan" and not is_frozen(run)]
     frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
     maps = [run for run in gans if len(run.experiment.varied) > 1]
@@ -60,5 +61,7 @@ def pages_of(runs: Sequence[Run]) -> list[Page]:
     learners = [run for run in runs if run.experiment.kind == "learner"]
     data = dict.fromkeys(run.experiment.data for run in learners)
     pages += [learner_page([r for r in learners if r.experiment.data == d], f"learners-{d}") for d in data]
+    titles = dict.fromkeys(run.experiment.title for run in runs if run.experiment.kind == "application")
+    pages += [application_page([r for r in runs if r.experiment.title == t], t.replace(" on ", "-")) for t in titles]
     measured = [run for run in runs if run.experiment.kind == "throughput"]
     return pages + ([throughput_page(measured)] if measured else [])
