@@ -26,6 +26,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "labelled": ("ganlab.data.tables:LABELLED",),
     "tasks": ("ganlab.tasks:TASKS",),
     "nets": ("ganlab.nets:NETS",),
+    "autoencoders": ("ganlab.coders:MODELS",),
+    "likelihoods": ("ganlab.coders:LIKELIHOODS",),
     "probes": ("ganlab.probes:PROBES",),
     "measures": ("ganlab.measures:MEASURES",),
     "rules": ("ganlab.metrics:RULES",),

@@ -15,7 +15,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from torch.func import grad_and_value
 from torch.utils._pytree import tree_map
 
 from ganlab import rng, trace
+from ganlab.course import course
 from ganlab.data.series import Series
 from ganlab.data.tables import LABELLED, Labelled, Split
 from ganlab.draws import BLOCK
@@ -282,30 +282,17 @@ def train(
     rows: list[Batch] = [tree_map(place, lesson.rows) for lesson in lessons]
     numbers = {name: torch.tensor([m.numbers[name] for m in members], dtype=dtype) for name in experiment.numbers}
 
-    # map one member's step and look over all of them
+    # map one member's step and look over all of them, and train
     advance = Advance(
         partial(step, net, task, optimizer), numbers,
         engine=engine, n_steps=experiment.steps, n_updates=experiment.steps * len(experiment.members()), compiled=compiled,
     )  # fmt: skip
     looks = MAPS[engine](partial(look, net, task))
-    watched = set(range(0, experiment.steps, experiment.every)) | {experiment.steps}
-    readings: list[tuple[int, dict[str, Tensor]]] = []
-    faults: dict[int, tuple[int, str]] = {}
+    def drawn() -> Batch:
+        batch: Batch = stack([draw(own, settings["batch"], lesson.stream) for own, lesson in zip(rows, lessons, strict=True)])
+        return batch
 
-    # train in blocks: draw, step, look
-    draws: Batch | None = None
-    for start in range(0, experiment.steps, BLOCK):
-        del draws  # the largest thing here; two blocks need not fit
-        draws = stack([draw(own, settings["batch"], lesson.stream) for own, lesson in zip(rows, lessons, strict=True)])
-        end = min(start + BLOCK, experiment.steps)
-        for first, last in pairwise(sorted({start, *watched.intersection(range(start, end)), end})):
-            if first in watched:
-                readings.append((first, looks(state, split, scaling)))
-            state, seen = advance(state, draws, first - start, last - start)
-            faults = _faults(seen, first) | faults
-        if tick:
-            tick(end - start)
-    readings.append((experiment.steps, looks(state, split, scaling)))
+    state, readings, faults = course(experiment, advance, state, drawn, lambda now: looks(now, split, scaling), tick)
 
     samples, at_end = _tested(net, task, engine, state, split, scaling, lessons)
     at_end["n_parameters"] = [""], np.full((1, len(members), 1), net.n_parameters)
@@ -320,17 +307,6 @@ def train(
         | {"task": lessons[0].named, "references": list(task.references), "unit": getattr(lessons[0].data, "unit", "")}
         | {"classes": list(getattr(lessons[0].data, "classes", ())), "sources": _sources(experiment, lessons[0])},
     )
-
-
-def _faults(seen: Mapping[str, Tensor], first: int) -> dict[int, tuple[int, str]]:
-    """Return step and place of each member's first non-finite value in a stretch that begins after step `first`."""
-    names = list(seen)
-    broken = ~torch.isfinite(torch.stack([seen[name] for name in names], -1))  # [step, member, name]
-    found = {}
-    for m in torch.nonzero(broken.any(-1).any(0)).flatten().tolist():
-        at = int(broken[:, m].any(-1).nonzero()[0])
-        found[m] = (first + at + 1, names[int(broken[at, m].nonzero()[0])])
-    return found
 
 
 Quantities = dict[str, tuple[list[str], NDArray[Any]]]

@@ -27,7 +27,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import learning, probes, rng, rotation, supervised, train, watch
+from ganlab import autoencoders, learning, probes, rng, rotation, supervised, train, watch
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
@@ -223,5 +223,26 @@ def _learner(experiment: Experiment) -> Need:
     return Need(PROCESS_BYTES, int(2 * _bytes(state) + held + _bytes(draws) + max(_bytes(draws), update, look)))
 
 
-NEEDS: dict[str, Callable[[Experiment], Need]] = {"gan": _gan, "classifier": _classifier, "learner": _learner}
+def _autoencoder(experiment: Experiment) -> Need:
+    images, s, member = distribution(experiment.data), experiment.settings, experiment.members()[0]
+    coder, optimizer = autoencoders.coder_of(experiment, images), OPTIMIZERS[s["optimizer"]]
+    parameters = coder.net.initial(member.seed)
+    state = learning.State(parameters, optimizer.init(parameters))
+    numbers = {name: torch.tensor(value) for name, value in member.numbers.items()}
+    draws = autoencoders.draw(images, s, {name: rng.stream(member.seed, name) for name in ("data", "latent")})
+    first = tree_map(lambda leaf: leaf[0], draws)
+    looks = autoencoders.evaluation(images, s, [member])
+    seen = autoencoders.scaled(images.train[: autoencoders.FITTED], 0.0)
+    own = tree_map(lambda leaf: leaf[0], looks)
+    update = _peak(lambda: autoencoders.step(coder, optimizer, state, first, numbers))
+    with torch.no_grad():
+        look = _peak(lambda: autoencoders.look(coder, images, seen, state, own, numbers))
+    kept = 4 * math.prod(images.shape) * (s["evaluation"] + train.SHOWN + autoencoders.REBUILT + autoencoders.SIDE**2)
+    held = _bytes(list(vars(images).values())) + _bytes(seen)
+    return Need(PROCESS_BYTES + held + look, int(2 * _bytes(state) + _bytes(draws) + _bytes(looks) + kept + max(_bytes(draws), update)))
+
+
+NEEDS: dict[str, Callable[[Experiment], Need]] = {
+    "gan": _gan, "classifier": _classifier, "learner": _learner, "autoencoder": _autoencoder,
+}  # fmt: skip
 """By kind of experiment."""

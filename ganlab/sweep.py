@@ -30,16 +30,18 @@ from ganlab.experiment import Experiment, Run, at_least
 from ganlab.registry import InputError
 from ganlab.store import Store
 
-TRAINERS = {"gan": "ganlab.train", "classifier": "ganlab.supervised", "learner": "ganlab.learning"}
+TRAINERS = {
+    "gan": "ganlab.train", "classifier": "ganlab.supervised", "learner": "ganlab.learning", "autoencoder": "ganlab.autoencoders",
+}  # fmt: skip
 """Where each kind of experiment is performed; imported when something is to be trained, so reading results needs no torch."""
 
-JOINERS = {"gan": "ganlab.experiment", "classifier": "ganlab.supervised", "learner": "ganlab.experiment"}
+JOINERS = {**dict.fromkeys(TRAINERS, "ganlab.experiment"), "classifier": "ganlab.supervised"}
 """Where the blocks of each kind are joined."""
 
 MEMORY = "ganlab.memory"
 """Where it is known how much memory training takes; imported when something is to be trained."""
 
-WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32)}
+WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32), "autoencoder": (4, 10)}
 """Fewest and most members of a block unless said otherwise. Mapped, 8 members a core train 1.4 to 1.6 times as fast as 4 with
 nets of 64 units, and about as fast with nets of 128 units and batches of 256; compiled, members go one after the other, and the
 width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped; the nets of learners are so small that 32

@@ -18,7 +18,7 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 LECTURE = (
-    "airline", "bad_news", "breast_cancer", "digits", "judged", "learned", "line", "neuron", "regression", "step_by_step",
+    "airline", "autoencoders", "bad_news", "breast_cancer", "digits", "judged", "learned", "line", "neuron", "regression", "step_by_step",
     "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
@@ -39,7 +39,7 @@ LAYERS = [
     {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
-    {"metrics", "net", "nets", "objectives", "optim", "penalties", "tasks"},
+    {"coders", "metrics", "net", "nets", "objectives", "optim", "penalties", "tasks"},
     {"regularizers", "updates"},
     {"rotation"},
     {"parts"},
@@ -49,7 +49,7 @@ LAYERS = [
     {"draws", "measures", "surface"},
     {"watch"},
     {"train"},
-    {"reference", *(f"reference.{name}" for name in REFERENCE), "learning", "supervised"},
+    {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "course", "learning", "supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}

@@ -14,6 +14,7 @@ from rich.console import Console
 from torch.nn.functional import cross_entropy
 
 from ganlab import learning, stats
+from ganlab.course import first_faults
 from ganlab.data.series import Series
 from ganlab.data.tables import Split, Table
 from ganlab.experiment import Run
@@ -151,7 +152,7 @@ def test_an_update_that_breaks_a_layer_is_found_at_its_step_and_named() -> None:
     seen = {"training loss": torch.ones(3, 2), "layer 0.weight": torch.ones(3, 2), "layer 0.bias": torch.ones(3, 2)}
     seen["layer 0.bias"][0, 1] = torch.inf
     seen["training loss"][1, 1] = torch.nan
-    assert learning._faults(seen, 32) == {1: (33, "layer 0.bias")}
+    assert first_faults(seen, 32) == {1: (33, "layer 0.bias")}
 
 
 # --- breast cancer -----------------------------------------------------------------------------------------------------
