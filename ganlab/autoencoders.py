@@ -2,7 +2,7 @@
 
 `run` is the whole of it in one call; `plan` turns names and numbers into an `Experiment`, and `perform` trains it. The step is
 written for one member and mapped by `engine.Advance`. What a model makes small, and where the latents of its samples come from,
-is in `coders.py`, which sees brightness, 0 for black and 1 for white; samples are handed on in the data's own numbers.
+is in `coders.py`; what is read off a member and kept, in `decoded.py`. Nets see brightness, 0 for black and 1 for white.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import grad_and_value
 from torch.utils._pytree import tree_map
@@ -27,9 +26,10 @@ from ganlab import rng, trace
 from ganlab.coders import LIKELIHOODS, MODELS, Coder
 from ganlab.course import course
 from ganlab.data.images import LabelledImages, scaled
+from ganlab.decoded import FITTED, Looks, brightness, evaluation, kept, look, references
 from ganlab.draws import BLOCK
 from ganlab.engine import MAPS, Advance, stack
-from ganlab.experiment import Experiment, Member, Run, at_least, number_values, outcome, schedule
+from ganlab.experiment import Experiment, Run, at_least, number_values, outcome, schedule
 from ganlab.layers import Bidirectional
 from ganlab.learning import NUMBERS, State
 from ganlab.measures import measure_all
@@ -37,23 +37,17 @@ from ganlab.net import Net
 from ganlab.nets import NETS
 from ganlab.optim import OPTIMIZERS, Numbers, Optimizer
 from ganlab.planning import net_settings
-from ganlab.probes import SLICED, WHOLE
+from ganlab.probes import WHOLE
 from ganlab.registry import InputError, Registry, unknown
 from ganlab.train import SHOWN, Tick, environment
 from ganlab.variants import SHORT
-from ganlab.watch import Samples, cells_in_place_of_modes, copying, readings_of, tidy
+from ganlab.watch import copying, tidy
 
 STRUCTURE: Mapping[str, Any] = {"optimizer": "adam", "batch": 64, "latent": 2, "evaluation": 1000}
 """Settings, and what they are when nobody says otherwise; see `plan`."""
 
 USUAL: Mapping[str, float] = {**NUMBERS, "beta": 1.0, "noise": 0.1}
 """Numbers that may differ between members; a run has those of its optimiser, model and likelihood."""
-
-FITTED = 2000
-"""Most training images to whose codes a Gaussian is fitted: the first ones, which is all of `digits`."""
-
-MAPPED, REBUILT, SIDE = 1000, 64, 15
-"""Most test images whose codes are kept, and that are kept with what becomes of them; images on each side of the grid."""
 
 
 # --- from names to things ------------------------------------------------------------------------------------------------
@@ -119,11 +113,12 @@ def plan(
         raise InputError("noise, the standard deviation of a pixel, must be above 0; got 0")
     chosen |= {role: net_settings(role, {}, settings) for role in ("encoder", "decoder")}
     if chosen.get("likelihood") == "bernoulli" and chosen["decoder"].get("output"):
-        raise InputError(f"the bernoulli likelihood takes logits; leave out the decoder's output={chosen['decoder']['output']!r}")
+        output = chosen["decoder"]["output"]
+        raise InputError(f"the bernoulli likelihood takes logits; leave out the decoder's output={output!r}")
     if not isinstance(data, str):
         chosen["sha256"] = _digest(images)
     planned = Experiment("autoencoder", model, images.name, *schedule(seeds, steps, every), chosen, values)
-    _check_fit(coder_of(planned, images), images, chosen["latent"])
+    _check_fit(coder_of(planned, images), images)
     return planned
 
 
@@ -155,7 +150,7 @@ def coder_of(experiment: Experiment, images: LabelledImages) -> Coder:
     """Return the nets of an experiment, made for these images."""
     s, model = experiment.settings, MODELS[experiment.subject]
     likelihood = LIKELIHOODS[s["likelihood"]] if model.drawn else None
-    return Coder(Net(partial(_nets, s, images.shape, model.per_code), "autoencoder"), model, likelihood)
+    return Coder(Net(partial(_nets, s, images.shape, model.per_code), "autoencoder"), model, likelihood, s["latent"])
 
 
 def _nets(s: Mapping[str, Any], shape: tuple[int, ...], per_code: int) -> nn.Module:
@@ -164,9 +159,9 @@ def _nets(s: Mapping[str, Any], shape: tuple[int, ...], per_code: int) -> nn.Mod
     return Bidirectional(NETS[decoder.pop("net")](s["latent"], shape, **decoder), made)
 
 
-def _check_fit(coder: Coder, images: LabelledImages, latent: int) -> None:
+def _check_fit(coder: Coder, images: LabelledImages) -> None:
     """Raise InputError when the nets do not turn images into codes and back."""
-    theta, x = coder.net.initial(0), images.training[:2]
+    theta, x, latent = coder.net.initial(0), images.training[:2], coder.latent
     wanted = {"encoder": (2, latent * coder.model.per_code), "decoder": tuple(x.shape)}
     try:
         with torch.no_grad():
@@ -188,46 +183,11 @@ class Batch(NamedTuple):
     noise: Tensor
 
 
-class Looks(NamedTuple):
-    """What a look takes, from the evaluation stream: the same at every look, and for GANs of the same seed."""
-
-    real: Tensor
-    """Training images to measure samples against."""
-    held_out: Tensor
-    """As many that training does not see."""
-    latent: Tensor
-    """Standard normal numbers that become samples, `[n, latent]`."""
-    noise: Tensor
-    """Those that draw the codes of `real` and `held_out`."""
-    cells: Any
-    """Cells of the data, see `ganlab.metrics.cells`."""
-
-
 def draw(images: LabelledImages, settings: Mapping[str, Any], streams: Mapping[str, torch.Generator]) -> Batch:
     """Return one member's batches for a block of steps; images are those that a GAN of this seed and batch sees."""
     lead = (BLOCK, settings["batch"])
     x = images.sample(math.prod(lead), streams["data"]).reshape(*lead, *images.shape)
     return Batch(brightness(x, images.low), rng.normal((*lead, settings["latent"]), streams["latent"]))
-
-
-def brightness(x: Tensor, low: float) -> Tensor:
-    """Return images whose black is `low` with 0 for black; white stays 1."""
-    return (x - low) / (1 - low)
-
-
-def evaluation(images: LabelledImages, settings: Mapping[str, Any], members: Sequence[Member]) -> Looks:
-    """Return what looks take, leaves `[member, ...]`; real images are those of a GAN with the same evaluation."""
-    n, latent = settings["evaluation"], settings["latent"]
-    cells = cells_in_place_of_modes(images, n)
-
-    def of(member: Member) -> Looks:
-        generator = rng.stream(member.seed, "evaluation")
-        real = images.sample(max(n, settings["batch"]), generator)[: min(n, SLICED)]
-        held = images.held_out(len(real), generator)
-        return Looks(real, held, rng.normal((n, latent), generator), rng.normal((len(real), latent), generator), cells)
-
-    looks: Looks = stack([of(member) for member in members])
-    return looks
 
 
 def step(coder: Coder, optimizer: Optimizer, state: State, batch: Batch, numbers: Numbers) -> tuple[State, dict[str, Tensor]]:
@@ -240,30 +200,6 @@ def step(coder: Coder, optimizer: Optimizer, state: State, batch: Batch, numbers
     parameters, memory = optimizer.update(gradient, state.memory, state.parameters, numbers)
     layers = {f"layer {name}": layer.abs().amax() for name, layer in coder.net.unflatten(parameters).items()}
     return State(parameters, memory), {"training loss": value, **layers}
-
-
-def look(
-    coder: Coder, images: LabelledImages, seen: Tensor, state: State, looks: Looks, numbers: Numbers, before: Any = ()
-) -> tuple[dict[Any, Tensor], Tensor, Tensor]:
-    """Return the readings of one member, its samples `[n, *shape]`, and their profile, which is `before` next time.
-
-    Parameters
-    ----------
-    seen
-        Training images in brightness, to whose codes a Gaussian is fitted where samples come from one.
-    """
-    theta, low = state.parameters, images.low
-    readings: dict[Any, Tensor] = {}
-    for part, x in (("train", brightness(looks.real, low)), ("test", brightness(looks.held_out, low))):
-        terms = {name: term.mean() for name, term in coder.model.terms(coder, theta, x, looks.noise, numbers).items()}
-        terms["rmse"] = (coder.rebuilt(theta, x) - x).square().mean().sqrt()
-        readings |= {(f"{part}_{name}", WHOLE): term[None] for name, term in terms.items()}
-    sound = torch.isfinite(theta).all()  # what ends in a sigmoid makes an image of anything
-    fake = coder.images(theta, coder.model.latents(coder, theta, seen, looks.latent)) * (1 - low) + low
-    fake = torch.where(sound, fake, torch.nan)
-    samples = Samples(images, fake, looks.real, before, looks.cells)
-    readings = {key: torch.where(sound, value, torch.nan) for key, value in readings.items()}
-    return readings | readings_of(samples, "samples"), fake, samples.profile
 
 
 # --- all members ---------------------------------------------------------------------------------------------------------
@@ -293,11 +229,11 @@ def train(
     -------
     Run
         Trace: `train_` and `test_` `loss`, `rmse` (of rebuilt images, a pixel, in brightness) and of a VAE `elbo`,
-        `log_likelihood` and `kl` (nats an image); of the samples what is read off a GAN's: `distance`, `cell_count`, ..., and at
-        the last step all measures, such as `coverage`. Also `n_parameters`. Samples: `generated [member, 1, n, *shape]`,
-        `moments [1]`, `real [n, *shape]`; of the first test images `originals [n, *shape]`, `rebuilt [member, n, *shape]`, and
-        of more of them `codes [member, n, latent]` and `labels [n]`; with a latent of 2 `atlas [member, image, *shape]`,
-        decoded from a grid of `SIDE` quantiles each way. With `keep_state` `parameters [member, parameter]`.
+        `log_likelihood` and `kl` (nats an image); of the samples what is read off a GAN's: `distance`, `cell_count`, ..., and
+        at the last step all measures, such as `coverage`. At the last step also `n_parameters`, and on the images that
+        `test_` was measured on `reference_rmse` of PCA and, with the gaussian likelihood, `reference_log_likelihood` of
+        probabilistic PCA. Samples: `generated [member, 1, n, *shape]` and what `ganlab.decoded.kept` keeps; with `keep_state`
+        `parameters [member, parameter]`.
     """
     started = time.perf_counter()
     images, settings, members = _images(data), experiment.settings, experiment.members(places)
@@ -328,15 +264,17 @@ def train(
     @torch.no_grad()
     def looked(now: State) -> dict[Any, Tensor]:
         nonlocal fake, before
-        readings, fake, before = one_by_one(now, looks, numbers, before)
+        readings, fake, before = one_by_one(now.parameters, looks, numbers, before)
         return dict(readings)
 
     state, readings, faults = course(experiment, advance, state, drawn, looked, tick)
 
-    once = measure_all(images, looks.real, fake) | copying(images, fake, members)
+    once = measure_all(images, looks.real, fake) | copying(images, fake, members) | references(coder, images, looks, numbers)
     once["n_parameters", WHOLE] = torch.full((len(members), 1), coder.net.n_parameters)
     table = [tidy(experiment, members, found) for found in (readings, [(experiment.steps, once)])]
-    arrays = kept(coder, images, experiment, state, seen) | {"generated": fake[:, None, :SHOWN].float().numpy()}
+    arrays = kept(coder, images, state.parameters, seen) | {"generated": fake[:, None, :SHOWN].float().numpy()}
+    arrays |= {"real": images.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation")).numpy()}
+    arrays |= {"moments": np.asarray([experiment.steps])}
     if keep_state:
         arrays["parameters"] = state.parameters.numpy()
     return Run(
@@ -348,38 +286,6 @@ def train(
         | {"compiled": advance.compiled, "compiled_because": advance.because, "traced": advance.traced}
         | {"compile_seconds": advance.compile_seconds, "sources": _sources(experiment)},
     )
-
-
-@torch.no_grad()
-def kept(
-    coder: Coder, images: LabelledImages, experiment: Experiment, state: State, seen: Tensor
-) -> dict[str, NDArray[Any]]:
-    """Return what is kept to look at: test images, what becomes of them, their codes, and where codes are flat a map of them."""
-    tested = scaled(images.test[:MAPPED], 0.0).to(seen)
-    low, latent, theta = images.low, experiment.settings["latent"], state.parameters
-
-    def of(theta: Tensor) -> dict[str, Tensor]:
-        found = {"codes": coder.codes(theta, tested), "rebuilt": coder.rebuilt(theta, tested[:REBUILT]) * (1 - low) + low}
-        if latent == 2:
-            found["atlas"] = coder.images(theta, coder.model.latents(coder, theta, seen, quantiles(seen))) * (1 - low) + low
-        return found
-
-    found = MAPS["loop"](of)(theta)
-    shared = {"originals": tested[:REBUILT] * (1 - low) + low, "labels": images.test_labels[:MAPPED]}
-    shared["real"] = images.sample(SHOWN, rng.stream(experiment.seeds[0], "evaluation"))
-    arrays = {name: array.numpy() for name, array in (found | shared).items()}
-    return arrays | {"moments": np.asarray([experiment.steps])}
-
-
-def quantiles(like: Tensor) -> Tensor:
-    """Return the `SIDE` x `SIDE` places at equal quantiles of the standard normal law on the plane, `[place, 2]`.
-
-    Row by row from above, as an image is read.
-
-    Source: Kingma and Welling 2014, figure 4.
-    """
-    z = torch.special.ndtri((torch.arange(SIDE, dtype=torch.float64) + 0.5) / SIDE)
-    return torch.cartesian_prod(-z, z).flip(1).to(like)
 
 
 def _sources(experiment: Experiment) -> dict[str, str]:

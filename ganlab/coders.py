@@ -89,6 +89,8 @@ class Coder:
     model: Model
     likelihood: Likelihood | None
     """None where outputs are brightnesses, and no more is said."""
+    latent: int
+    """Numbers in a code."""
 
     def encode(self, theta: Tensor, x: Tensor) -> Tensor:
         """Return what the encoder says of images, `[n, latent]`, or mean and log-variance of their codes, `[n, 2 latent]`."""
@@ -185,3 +187,42 @@ MODELS.add(
     source="Kingma and Welling 2014; beta: Higgins et al. 2017",
     summary="Codes that are drawn, by the evidence lower bound; samples: codes from the standard normal law.",
 )
+
+
+# --- what needs no training ----------------------------------------------------------------------------------------------
+
+
+class Principal(NamedTuple):
+    """The mean of images `[d]`, their k principal axes `[d, k]`, and the variance along each `[k]`."""
+
+    mean: Tensor
+    axes: Tensor
+    variance: Tensor
+
+    def rebuilt(self, x: Tensor) -> Tensor:
+        """Return what becomes of images `[..., d]` by way of their k coordinates: no linear autoencoder has less error."""
+        return self.mean + (x - self.mean) @ self.axes @ self.axes.T
+
+    def log_likelihood(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the log-probability of images `[n, d]` under probabilistic PCA with a fixed noise, `[n]`, in nats.
+
+        x ~ N(mean, W W^T + noise^2),   W = axes (variance - noise^2)^(1/2), where that is above 0
+
+        Source: Tipping and Bishop 1999, equations 3 and 7; no linear VAE says more (Lucas et al. 2019).
+        """
+        d, square = len(self.mean), noise.square()
+        along = (x - self.mean) @ self.axes
+        across = (x - self.mean).square().sum(1) - along.square().sum(1)
+        variance = torch.maximum(self.variance, square)
+        logs = variance.log().sum() + (d - len(variance)) * square.log() + d * math.log(2 * math.pi)
+        return -0.5 * (logs + (along.square() / variance).sum(1) + across / square)
+
+
+def principal(x: Tensor, k: int) -> Principal:
+    """Return mean and k principal axes of images `[n, d]`.
+
+    Source: Pearson 1901; Baldi and Hornik 1989 (a linear autoencoder has no other optimum).
+    """
+    mean = x.mean(0)
+    variance, axes = torch.linalg.eigh((x - mean).T.cov(correction=0))
+    return Principal(mean, axes[:, -k:].flip(1), variance[-k:].flip(0))

@@ -1,4 +1,4 @@
-"""Figures of the lecture's studies, in pairs as in `plots.py`: neurons, two layers, a GAN on a line step by step."""
+"""Figures of the lecture's studies, in pairs as in `plots.py`: neurons, two layers, a GAN on a line, autoencoders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
@@ -276,4 +277,61 @@ def draw_paths(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     ax.plot([0], [0], "+", color=plt.rcParams["text.color"], markersize=9, markeredgewidth=1.6)
     ax.set_xlabel("generator θ")
     ax.set_ylabel("discriminator ψ")
+    return ax
+
+
+# --- autoencoders --------------------------------------------------------------------------------------------------------
+
+
+def mosaic(images: Array, columns: int, gap: int = 1) -> pd.DataFrame:
+    """Return images `[n, 1, height, width]` side by side as one, pixel by pixel: x, y, pixel (0 to 255; NaN between them)."""
+    n, _, height, width = images.shape
+    rows = -(-n // columns)
+    whole = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for i, image in enumerate(images[:, 0]):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        whole[y : y + height, x : x + width] = image
+    y, x = np.indices(whole.shape)
+    return pd.DataFrame({"x": x.ravel(), "y": y.ravel(), "pixel": (127.5 * (whole.ravel() + 1)).round()})
+
+
+def frame_rebuilt(runs: Sequence[Run], n: int = 12) -> pd.DataFrame:
+    """Return the first n test images, and what the first seed of each run makes of them: who, x, y, pixel."""
+    shown = {"real": runs[0].samples["originals"], **{run.experiment.subject: run.samples["rebuilt"][0] for run in runs}}
+    return pd.concat([mosaic(images[:n], n).assign(who=who) for who, images in shown.items()], ignore_index=True)
+
+
+def frame_drawn(runs: Sequence[Run], columns: int = 6) -> pd.DataFrame:
+    """Return real images and samples of each run at its end, the seeds taking turns: who, x, y, pixel."""
+    n = columns**2
+    shown = {"real": runs[0].samples["real"][:n]}
+    for run in runs:
+        shown[run.experiment.subject] = run.samples["generated"][:n, -1].swapaxes(0, 1).reshape(-1, *shown["real"].shape[1:])
+    return pd.concat([mosaic(images[:n], columns).assign(who=who) for who, images in shown.items()], ignore_index=True)
+
+
+def frame_atlas(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what the first seed of each run decodes from a grid of codes: who, x, y, pixel."""
+    atlases = {run.experiment.subject: run.samples["atlas"][0] for run in runs}
+    parts = [mosaic(atlas, round(len(atlas) ** 0.5), 0).assign(who=who) for who, atlas in atlases.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def frame_codes(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the codes of test images under the first seed of each run, in their standard deviations: who, class, x, y."""
+    parts = []
+    for run in runs:
+        codes = run.samples["codes"][0]
+        x, y = ((codes - codes.mean(0)) / codes.std(0)).T
+        parts.append(pd.DataFrame({"who": run.experiment.subject, "class": run.samples["labels"], "x": x, "y": y}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_codes(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """A digit for each image, in a colour for each class."""
+    colours = sns.color_palette("husl", int(frame["class"].max()) + 1)
+    for label, part in frame.groupby("class"):
+        for x, y in zip(part["x"], part["y"], strict=True):
+            ax.text(x, y, str(label), color=colours[int(str(label))], fontsize=6, ha="center", va="center", clip_on=True)
+    ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), xlabel="first number (std)", ylabel="second number (std)")
     return ax

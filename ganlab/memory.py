@@ -27,7 +27,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import autoencoders, learning, probes, rng, rotation, supervised, train, watch
+from ganlab import autoencoders, decoded, learning, probes, rng, rotation, supervised, train, watch
+from ganlab.data.images import scaled
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
@@ -231,15 +232,16 @@ def _autoencoder(experiment: Experiment) -> Need:
     numbers = {name: torch.tensor(value) for name, value in member.numbers.items()}
     draws = autoencoders.draw(images, s, {name: rng.stream(member.seed, name) for name in ("data", "latent")})
     first = tree_map(lambda leaf: leaf[0], draws)
-    looks = autoencoders.evaluation(images, s, [member])
-    seen = autoencoders.scaled(images.train[: autoencoders.FITTED], 0.0)
+    looks = decoded.evaluation(images, s, [member])
+    seen = scaled(images.train[: decoded.FITTED], 0.0)
     own = tree_map(lambda leaf: leaf[0], looks)
     update = _peak(lambda: autoencoders.step(coder, optimizer, state, first, numbers))
     with torch.no_grad():
-        look = _peak(lambda: autoencoders.look(coder, images, seen, state, own, numbers))
-    kept = 4 * math.prod(images.shape) * (s["evaluation"] + train.SHOWN + autoencoders.REBUILT + autoencoders.SIDE**2)
+        look = _peak(lambda: decoded.look(coder, images, seen, parameters, own, numbers))
+    kept = 4 * math.prod(images.shape) * (s["evaluation"] + train.SHOWN + decoded.REBUILT + decoded.SIDE**2)
     held = _bytes(list(vars(images).values())) + _bytes(seen)
-    return Need(PROCESS_BYTES + held + look, int(2 * _bytes(state) + _bytes(draws) + _bytes(looks) + kept + max(_bytes(draws), update)))
+    of_member = 2 * _bytes(state) + _bytes(draws) + _bytes(looks) + kept + max(_bytes(draws), update)
+    return Need(PROCESS_BYTES + held + look, int(of_member))
 
 
 NEEDS: dict[str, Callable[[Experiment], Need]] = {

@@ -8,6 +8,7 @@ from benchmarks.lecture.two_layers import largest_gap
 from ganlab.experiment import Run
 from ganlab.pages.lecture import (
     airline,
+    autoencoders,
     bad_news,
     breast_cancer,
     digits,
@@ -27,6 +28,7 @@ SECTIONS: dict[str, Callable[[Sequence[Run]], Section]] = {
     "regression": regression.section,
     "breast_cancer": breast_cancer.section,
     "airline": airline.section,
+    "autoencoders": autoencoders.section,
     "step_by_step": step_by_step.section,
     "vectors": vectors.section,
     "line": line.section,

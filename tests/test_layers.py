@@ -18,8 +18,8 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 LECTURE = (
-    "airline", "autoencoders", "bad_news", "breast_cancer", "digits", "judged", "learned", "line", "neuron", "regression", "step_by_step",
-    "two_layers", "vectors",
+    "airline", "autoencoders", "bad_news", "breast_cancer", "digits", "judged", "learned", "line", "neuron", "regression",
+    "step_by_step", "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
     "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures", "overview", "page",
@@ -49,7 +49,8 @@ LAYERS = [
     {"draws", "measures", "surface"},
     {"watch"},
     {"train"},
-    {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "course", "learning", "supervised"},
+    {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "course", "decoded", "learning"}
+    | {"supervised"},
     {"memory"},
     {"flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}

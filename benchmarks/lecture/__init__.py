@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.lecture import airline, bad_news, breast_cancer, digits, line, regression, step_by_step, vectors
+from benchmarks.lecture import (
+    airline,
+    autoencoders,
+    bad_news,
+    breast_cancer,
+    digits,
+    line,
+    regression,
+    step_by_step,
+    vectors,
+)
 from ganlab.experiment import Experiment
 
 STUDIES = {
     "regression": regression.experiments,
     "breast_cancer": breast_cancer.experiments,
     "airline": airline.experiments,
+    "autoencoders": autoencoders.experiments,
     "step_by_step": step_by_step.experiments,
     "vectors": vectors.experiments,
     "line": line.experiments,
