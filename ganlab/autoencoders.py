@@ -118,7 +118,7 @@ def plan(
     if not isinstance(data, str):
         chosen["sha256"] = _digest(images)
     planned = Experiment("autoencoder", model, images.name, *schedule(seeds, steps, every), chosen, values)
-    _check_fit(coder_of(planned, images), images)
+    _check_fit(planned, images)
     return planned
 
 
@@ -159,15 +159,17 @@ def _nets(s: Mapping[str, Any], shape: tuple[int, ...], per_code: int) -> nn.Mod
     return Bidirectional(NETS[decoder.pop("net")](s["latent"], shape, **decoder), made)
 
 
-def _check_fit(coder: Coder, images: LabelledImages) -> None:
+def _check_fit(experiment: Experiment, images: LabelledImages) -> None:
     """Raise InputError when the nets do not turn images into codes and back."""
-    theta, x, latent = coder.net.initial(0), images.training[:2], coder.latent
-    wanted = {"encoder": (2, latent * coder.model.per_code), "decoder": tuple(x.shape)}
+    x, latent = images.training[:2], experiment.settings["latent"]
     try:
+        coder = coder_of(experiment, images)
+        theta = coder.net.initial(0)
         with torch.no_grad():
             made = {"encoder": coder.encode(theta, x), "decoder": coder.decode(theta, torch.zeros(2, latent))}
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError) as error:  # whatever a net says of a shape that it was not made for
         raise InputError(f"the nets do not fit images {images.shape} and latent={latent}: {error}") from error
+    wanted = {"encoder": (2, latent * coder.model.per_code), "decoder": tuple(x.shape)}
     for role, shape in wanted.items():
         if tuple(made[role].shape) != shape:
             raise InputError(f"the {role} must give {shape} for two images; got {tuple(made[role].shape)}; take another net")

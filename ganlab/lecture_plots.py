@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from ganlab import trace
 from ganlab.by_hand import ACTIVATIONS, CORNERS, GATES, Array, gate, neuron, sigmoid
 from ganlab.experiment import Run
-from ganlab.plots import Colours
+from ganlab.plots import Colours, draw_image
 
 BLUE, ORANGE = "#0173b2", "#de8f05"
 """Real and fake, or two classes: told apart by colour-blind readers too."""
@@ -296,9 +296,21 @@ def mosaic(images: Array, columns: int, gap: int = 1) -> pd.DataFrame:
 
 
 def frame_rebuilt(runs: Sequence[Run], n: int = 12) -> pd.DataFrame:
-    """Return the first n test images, and what the first seed of each run makes of them: who, x, y, pixel."""
+    """Return the first n test images as a row, and under it what the first seed of each run makes of them: who, x, y, pixel."""
     shown = {"real": runs[0].samples["originals"], **{run.experiment.subject: run.samples["rebuilt"][0] for run in runs}}
-    return pd.concat([mosaic(images[:n], n).assign(who=who) for who, images in shown.items()], ignore_index=True)
+    frame = mosaic(np.concatenate([images[:n] for images in shown.values()]), n)
+    height = shown["real"].shape[-2] + 1
+    return frame.assign(who=np.asarray(list(shown))[frame["y"] // height])
+
+
+def draw_rebuilt(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """A row of images for each who, dark on light."""
+    draw_image(frame, ax)
+    middle = frame.groupby("who", sort=False)["y"].mean()
+    ax.set_yticks(middle.to_list(), middle.index.to_list())
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
 
 
 def frame_drawn(runs: Sequence[Run], columns: int = 6) -> pd.DataFrame:
@@ -332,6 +344,6 @@ def draw_codes(frame: pd.DataFrame, ax: Axes) -> Axes:
     colours = sns.color_palette("husl", int(frame["class"].max()) + 1)
     for label, part in frame.groupby("class"):
         for x, y in zip(part["x"], part["y"], strict=True):
-            ax.text(x, y, str(label), color=colours[int(str(label))], fontsize=6, ha="center", va="center", clip_on=True)
+            ax.text(x, y, str(label), color=colours[int(str(label))], fontsize=7, ha="center", va="center", clip_on=True)
     ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), xlabel="first number (std)", ylabel="second number (std)")
     return ax

@@ -23,7 +23,7 @@ SMALL_GAN: dict[str, Any] = {"latent": 16, "hidden": (64, 64), "batch": 32}
 LARGE_GAN: dict[str, Any] = {"latent": 64, "hidden": (256, 256), "batch": 128}
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 800, "gan_steps": 600, "flat_steps": 600, "evaluation": 256},
+    "quick": {"seeds": 20, "steps": 600, "gan_steps": 500, "flat_steps": 400, "evaluation": 256},
     "standard": {"seeds": 20, "steps": 5000, "gan_steps": 6000, "flat_steps": 5000, "evaluation": 1000},
     "full": {"seeds": 40, "steps": 20_000, "gan_steps": 20_000, "flat_steps": 20_000, "evaluation": 1000},
 }
@@ -38,10 +38,10 @@ def experiments(profile: str) -> list[Experiment]:
     usual = {"seeds": p["seeds"], "evaluation": p["evaluation"], "decoder": {"output": "sigmoid"}}
 
     def pair(steps: int, **settings: Any) -> list[Experiment]:
-        shared = {**usual, "steps": steps, "every": steps // 4, **settings}
+        shared = {**usual, "steps": steps, "every": steps // 8, **settings}
         return [plan("autoencoder", data, **shared), plan("vae", data, **shared, **VAE)]
 
-    steps = p["gan_steps"]
-    of_gan = {"seeds": p["seeds"], "evaluation": p["evaluation"], "steps": steps, "every": steps // 10}
+    steps, flat_steps = p["gan_steps"], p["flat_steps"]
+    of_gan = {"seeds": p["seeds"], "evaluation": p["evaluation"], "steps": steps, "every": steps // 8}
     gan = planning.plan("r3gan", data, **GAN, **gan_nets, **of_gan)
-    return [*pair(p["steps"], **nets), gan, *pair(p["flat_steps"], **{**nets, "latent": 2})]
+    return [*pair(p["steps"], **nets), gan, *pair(flat_steps, **{**nets, "latent": 2, "every": flat_steps})]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ganlab import lecture_plots, plots, stats, trace
 from ganlab.experiment import Run
-from ganlab.pages.lecture.judged import colours, folded_settings, named, paired, verdicts
+from ganlab.pages.lecture.judged import colours, folded_settings, named, paired, two_digits, verdicts
 from ganlab.pages.lecture.learned import Comparison, compare, plain, signed
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
 from ganlab.pages.shared import bounded, bounds, mean_cell
@@ -36,7 +35,7 @@ def section(runs: Sequence[Run]) -> Section:
             _samples(drawing),
             _codes(flat),
             _atlas(flat),
-            verdicts(renamed),
+            verdicts(drawing),
             folded_settings(renamed),
         ],
     )
@@ -117,7 +116,8 @@ def _rebuilding(runs: Sequence[Run]) -> Table:
     for run in runs:
         known = set(run.trace["name"])
         cells = [mean_cell(_last(run, name), plain) if name in known else "" for name in REBUILT.values()]
-        rows.append([Cell(run.experiment.subject, note=f"{_numbers_a_code(run)} numbers a code"), *cells])
+        name, _, size = run.experiment.subject.partition(", ")
+        rows.append([Cell(name, note=f"{size or f'{_numbers_a_code(run)} numbers'} a code"), *cells])
     for vae in (run for run in runs if "reference_log_likelihood" in set(run.trace["name"])):
         off, said = _last(vae, "reference_rmse", PCA), _last(vae, "reference_log_likelihood", PPCA)
         note = f"{_numbers_a_code(vae)} numbers, no training"
@@ -142,14 +142,15 @@ def _drawing(runs: Sequence[Run]) -> Table:
     rows: list[list[Cell | str]] = [["a perfect sampler", *perfect]]
     for run in runs:
         name = run.experiment.subject
-        rows.append([Cell(name, swatch=shades[name]), *(mean_cell(_last(run, what), plain) for what in DRAWN)])
-    n = int(_last(runs[0], "coverage", "n")[0])
+        rows.append([Cell(name, swatch=shades[name]), *(mean_cell(_last(run, what), two_digits) for what in DRAWN)])
+    n, steps = int(_last(runs[0], "coverage", "n")[0]), ", ".join(f"{run.experiment.steps}" for run in runs)
     return Table(
         "How good are the samples?", ["drawn by", "distance to the data", *DRAWN[1:]], rows,
-        "Means over seeds with 95 % intervals (Student t), at the end. Distance: sliced Wasserstein, in standard deviations of "
-        f"the data. Coverage: share of {n} real images with a sample in the ball that reaches to their 5th nearest other; "
-        "precision: share of samples in such a ball; recall: share of real images in the balls of samples. Codes of samples "
-        "come from a Gaussian fitted to the codes of training images (autoencoder), the prior (VAE) and the latent law (GAN). "
+        f"Means over seeds with 95 % intervals (Student t), at the end of {steps} steps in turn. Distance: sliced Wasserstein, "
+        f"in standard deviations of the data. Coverage: share of {n} real images with a sample in the ball that reaches to "
+        "their 5th nearest other; precision: share of samples in such a ball; recall: share of real images in the balls of "
+        "samples. Codes of samples come from a Gaussian fitted to the codes of training images (autoencoder), the prior (VAE) "
+        "and the latent law (GAN). "
         "Of both autoencoders the decoder's image is taken, without the noise that a VAE's model adds to each pixel.",
     )  # fmt: skip
 
@@ -187,41 +188,38 @@ def _decided(c: Comparison) -> Cell:
 # --- figures -------------------------------------------------------------------------------------------------------------
 
 
-def _images(title: str, frame: pd.DataFrame, alt: str, caption: str, wrap: int, height: float, aspect: float) -> Figure:
-    return Figure(
-        title,
-        lambda: plots.grid(frame, plots.draw_image, col="who", wrap=wrap, height=height, aspect=aspect),
-        frame, alt, caption,
-    )  # fmt: skip
-
-
 def _strips(coders: Sequence[Run]) -> Figure:
-    seed = coders[0].experiment.seeds[0]
-    return _images(
-        "What becomes of a digit on its way through a code?", lecture_plots.frame_rebuilt(coders),
+    frame, seed = lecture_plots.frame_rebuilt(coders).assign(all=""), coders[0].experiment.seeds[0]
+    return Figure(
+        "What becomes of a digit on its way through a code?",
+        lambda: plots.grid(frame, lecture_plots.draw_rebuilt, col="all", height=1.9, aspect=3.6),
+        frame.drop(columns="all"),
         "Twelve test digits, and the same rebuilt by an autoencoder and by a VAE.",
         f"The first twelve test images, and what seed {seed} makes of each from {_numbers_a_code(coders[0])} numbers.",
-        1, 0.85, 7.5,
-    )  # fmt: skip
+    )
 
 
 def _samples(drawing: Sequence[Run]) -> Figure:
-    return _images(
-        "What do they draw?", lecture_plots.frame_drawn(drawing),
+    frame = lecture_plots.frame_drawn(drawing)
+    return Figure(
+        "What do they draw?",
+        lambda: plots.grid(frame, plots.draw_image, col="who", wrap=2, height=2.4, aspect=1.0),
+        frame,
         "Real digits, and samples of an autoencoder, a VAE and a GAN.",
         f"Thirty-six each, none of them chosen; {len(drawing[0].experiment.seeds)} seeds take turns.",
-        4, 2.0, 1.0,
-    )  # fmt: skip
+    )
 
 
 def _atlas(flat: Sequence[Run]) -> Figure:
-    return _images(
-        "What stands where on the map?", lecture_plots.frame_atlas(flat),
+    frame = lecture_plots.frame_atlas(flat)
+    return Figure(
+        "What stands where on the map?",
+        lambda: plots.grid(frame, plots.draw_image, col="who", height=3.6, aspect=1.0),
+        frame,
         "Digits decoded from a grid of codes, for an autoencoder and for a VAE; they turn into one another.",
         f"Seed {flat[0].experiment.seeds[0]}: images decoded at equal quantiles of the law that samples are drawn from; "
         "neighbours turn into one another, and between digits lies what is none.",
-        2, 3.6, 1.0,
-    )  # fmt: skip
+    )
 
 
 def _codes(flat: Sequence[Run]) -> Figure:
