@@ -91,11 +91,11 @@ def _drawing_answer(drawing: Sequence[Run]) -> str:
     said: dict[str, list[str]] = {name: [] for name in QUANTITIES}
     for name, c in _decided(drawing)[1:]:
         said[name].append(f"{c.a} against {c.b}: {c.answer}")
-    answers = " ".join(f"By {QUANTITIES[name]}, {'; '.join(found)}." for name, found in said.items() if found)
+    answers = " ".join(f"On the same seeds by {QUANTITIES[name]}: {'; '.join(found)}." for name, found in said.items() if found)
     return (
         "All three draw new digits, from random codes. Distance of their samples to the data, in standard deviations (two sets "
-        f"of real images are 0.05 apart): {far}. Share of real images with a sample nearby (coverage): {held}. On the "
-        f"same seeds: {answers}"
+        f"of real images are 0.05 apart): {far}. Share of real images with a sample nearby (coverage): {held}. "
+        f"{answers}"
     )
 
 
