@@ -27,6 +27,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "tasks": ("ganlab.tasks:TASKS",),
     "applications": ("ganlab.applications:APPLICATIONS",),
     "nets": ("ganlab.nets:NETS",),
+    "autoencoders": ("ganlab.coders:MODELS",),
+    "likelihoods": ("ganlab.coders:LIKELIHOODS",),
     "probes": ("ganlab.probes:PROBES",),
     "measures": ("ganlab.measures:MEASURES",),
     "rules": ("ganlab.metrics:RULES",),

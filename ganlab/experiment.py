@@ -35,7 +35,7 @@ BY_MEMBER = frozenset(
     {
         "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "line_logits", "line_pulls",
         "surface_logits", "surface_pulls", "test_losses", "test_predicted", "inputs", "truth", "predicted", "references",
-        "free", "free_references", "asked",
+        "free", "free_references", "asked", "rebuilt", "codes", "atlas", "parameters",
     }
 )  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
@@ -56,17 +56,17 @@ class Experiment:
     Parameters
     ----------
     kind
-        What is trained: "gan", "classifier" for the supervised baselines on images, "learner" for tables and series, or
-        "application" for what GANs are used for; what is timed: "throughput", or "frameworks" for one net in PyTorch,
-        TensorFlow and JAX.
+        What is trained: "gan", "classifier" for the supervised baselines on images, "learner" for tables and series,
+        "autoencoder", or "application" for what GANs are used for; what is timed: "throughput", or "frameworks" for one net in
+        PyTorch, TensorFlow and JAX.
     subject
-        The variant, classifier or net, by name; for nets of your own, the text that describes them.
+        The variant, classifier, net or autoencoder, by name; for nets of your own, the text that describes them.
     data
         The data distribution, by name and settings.
     seeds
         One member per seed for every combination of numbers.
     steps
-        Generator updates (classifiers: epochs; learners: updates).
+        Generator updates (classifiers: epochs; others: updates).
     every
         Steps between two looks of the probes.
     settings

@@ -15,7 +15,7 @@ from ganlab.train import Tick
 Faults = dict[int, tuple[int, str]]
 """Step and place of the first non-finite value, by the member's place in the mapped batch."""
 
-Readings = list[tuple[int, dict[str, Tensor]]]
+Readings = list[tuple[int, dict[Any, Tensor]]]
 """What was read at each look, `[member]` or `[member, part]`, with its step."""
 
 
@@ -31,7 +31,7 @@ def fit(
     advance: Callable[[Any, Any, int, int], tuple[Any, dict[str, Tensor]]],
     state: Any,
     drawn: Callable[[], Any],
-    look: Callable[[Any], dict[str, Tensor]],
+    look: Callable[[Any], dict[Any, Tensor]],
     steps: int,
     every: int,
     tick: Tick | None = None,

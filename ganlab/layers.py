@@ -345,9 +345,9 @@ class Several(nn.Module):
 
 
 class Bidirectional(nn.Module):
-    """A generator with an encoder: `forward` maps latents to samples, `encoder` maps samples to latents.
+    """A generator, or decoder, with an encoder: `forward` maps latents to samples, `encoder` maps samples to latents.
 
-    Source: Donahue et al. 2017 (BiGAN); Dumoulin et al. 2017 (ALI).
+    Source: Donahue et al. 2017 (BiGAN); Dumoulin et al. 2017 (ALI); Hinton and Salakhutdinov 2006 (autoencoders).
     """
 
     def __init__(self, generator: nn.Module, encoder: nn.Module) -> None:

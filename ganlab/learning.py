@@ -282,7 +282,7 @@ def train(
     rows: list[Batch] = [tree_map(place, lesson.rows) for lesson in lessons]
     numbers = {name: torch.tensor([m.numbers[name] for m in members], dtype=dtype) for name in experiment.numbers}
 
-    # map one member's step and look over all of them
+    # map one member's step and look over all of them, and train
     advance = Advance(
         partial(step, net, task, optimizer), numbers,
         engine=engine, n_steps=experiment.steps, n_updates=experiment.steps * len(experiment.members()), compiled=compiled,

@@ -1,4 +1,4 @@
-"""Figures of the lecture's studies, in pairs as in `plots.py`: neurons, two layers, a GAN on a line step by step."""
+"""Figures of the lecture's studies, in pairs as in `plots.py`: neurons, two layers, a GAN on a line, autoencoders."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
@@ -14,7 +15,7 @@ from matplotlib.ticker import NullLocator
 from ganlab import trace
 from ganlab.by_hand import ACTIVATIONS, CORNERS, GATES, Array, gate, neuron, sigmoid
 from ganlab.experiment import Run
-from ganlab.plots import Colours
+from ganlab.plots import Colours, draw_image
 
 BLUE, ORANGE = "#0173b2", "#de8f05"
 """Real and fake, or two classes: told apart by colour-blind readers too."""
@@ -316,4 +317,73 @@ def draw_differences(frame: pd.DataFrame, ax: Axes, *, colours: Colours, same: f
     ticks = [FLOOR, 1e-6, 1e-4, 1e-2, 1]
     ax.set_yticks(ticks, [f"{tick:.0e}" if tick < 1 else "1" for tick in ticks])
     ax.yaxis.set_minor_locator(NullLocator())
+    return ax
+
+
+# --- autoencoders --------------------------------------------------------------------------------------------------------
+
+
+def mosaic(images: Array, columns: int, gap: int = 1) -> pd.DataFrame:
+    """Return images `[n, 1, height, width]` side by side as one, pixel by pixel: x, y, pixel (0 to 255; NaN between them)."""
+    n, _, height, width = images.shape
+    rows = -(-n // columns)
+    whole = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for i, image in enumerate(images[:, 0]):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        whole[y : y + height, x : x + width] = image
+    y, x = np.indices(whole.shape)
+    return pd.DataFrame({"x": x.ravel(), "y": y.ravel(), "pixel": (127.5 * (whole.ravel() + 1)).round()})
+
+
+def frame_rebuilt(runs: Sequence[Run], n: int = 12) -> pd.DataFrame:
+    """Return the first n test images as a row, and under it what the first seed of each run makes of them: who, x, y, pixel."""
+    shown = {"real": runs[0].samples["originals"], **{run.experiment.subject: run.samples["rebuilt"][0] for run in runs}}
+    frame = mosaic(np.concatenate([images[:n] for images in shown.values()]), n)
+    height = shown["real"].shape[-2] + 1
+    return frame.assign(who=np.asarray(list(shown))[frame["y"] // height])
+
+
+def draw_rebuilt(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """A row of images for each who, dark on light."""
+    draw_image(frame, ax)
+    middle = frame.groupby("who", sort=False)["y"].mean()
+    ax.set_yticks(middle.to_list(), middle.index.to_list())
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def frame_drawn(runs: Sequence[Run], columns: int = 6) -> pd.DataFrame:
+    """Return real images and samples of each run at its end, the seeds taking turns: who, x, y, pixel."""
+    n = columns**2
+    shown = {"real": runs[0].samples["real"][:n]}
+    for run in runs:
+        shown[run.experiment.subject] = run.samples["generated"][:n, -1].swapaxes(0, 1).reshape(-1, *shown["real"].shape[1:])
+    return pd.concat([mosaic(images[:n], columns).assign(who=who) for who, images in shown.items()], ignore_index=True)
+
+
+def frame_atlas(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return what the first seed of each run decodes from a grid of codes: who, x, y, pixel."""
+    atlases = {run.experiment.subject: run.samples["atlas"][0] for run in runs}
+    parts = [mosaic(atlas, round(len(atlas) ** 0.5), 0).assign(who=who) for who, atlas in atlases.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def frame_codes(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the codes of test images under the first seed of each run, in their standard deviations: who, class, x, y."""
+    parts = []
+    for run in runs:
+        codes = run.samples["codes"][0]
+        x, y = ((codes - codes.mean(0)) / codes.std(0)).T
+        parts.append(pd.DataFrame({"who": run.experiment.subject, "class": run.samples["labels"], "x": x, "y": y}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw_codes(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """A digit for each image, in a colour for each class."""
+    colours = sns.color_palette("husl", int(frame["class"].max()) + 1)
+    for label, part in frame.groupby("class"):
+        for x, y in zip(part["x"], part["y"], strict=True):
+            ax.text(x, y, str(label), color=colours[int(str(label))], fontsize=7, ha="center", va="center", clip_on=True)
+    ax.set(xlim=(-2.7, 2.7), ylim=(-2.7, 2.7), xlabel="first number (std)", ylabel="second number (std)")
     return ax

@@ -28,7 +28,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import applications, learning, probes, rng, rotation, supervised, train, watch
+from ganlab import applications, autoencoders, decoded, learning, probes, rng, rotation, supervised, train, watch
+from ganlab.data.images import scaled
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
@@ -237,7 +238,28 @@ def _application(experiment: Experiment) -> Need:
     return Need(PROCESS_BYTES + 3 * shared + judging, max(0, peak - shared))
 
 
+def _autoencoder(experiment: Experiment) -> Need:
+    images, s, member = distribution(experiment.data), experiment.settings, experiment.members()[0]
+    coder, optimizer = autoencoders.coder_of(experiment, images), OPTIMIZERS[s["optimizer"]]
+    parameters = coder.net.initial(member.seed)
+    state = learning.State(parameters, optimizer.init(parameters))
+    numbers = {name: torch.tensor(value) for name, value in member.numbers.items()}
+    draws = autoencoders.draw(images, s, {name: rng.stream(member.seed, name) for name in ("data", "latent")})
+    first = tree_map(lambda leaf: leaf[0], draws)
+    looks = decoded.evaluation(images, s, [member])
+    seen = scaled(images.train[: decoded.FITTED], 0.0)
+    own = tree_map(lambda leaf: leaf[0], looks)
+    update = _peak(lambda: autoencoders.step(coder, optimizer, state, first, numbers))
+    with torch.no_grad():
+        look = _peak(lambda: decoded.look(coder, images, seen, parameters, own, numbers))
+    kept = 4 * math.prod(images.shape) * (s["evaluation"] + train.SHOWN + decoded.REBUILT + decoded.SIDE**2)
+    held = _bytes(list(vars(images).values())) + _bytes(seen)
+    of_member = 2 * _bytes(state) + _bytes(draws) + _bytes(looks) + kept + max(_bytes(draws), update)
+    return Need(PROCESS_BYTES + held + look, int(of_member))
+
+
 NEEDS: dict[str, Callable[[Experiment], Need]] = {
-    "gan": _gan, "classifier": _classifier, "learner": _learner, "application": _application,
+    "gan": _gan, "classifier": _classifier, "learner": _learner, "autoencoder": _autoencoder,
+    "application": _application,
 }  # fmt: skip
 """By kind of experiment."""

@@ -64,7 +64,7 @@ def plan(
     found = distribution(usual_data if data is None else data)
     usual = {**STRUCTURE, **NEUTRAL, "evaluation": _evaluation(found)}
     structure = {name: settings.get(name, chosen.get(name, default)) for name, default in usual.items()}
-    structure |= {role: _net(role, chosen.get(role, {}), settings) for role in ROLES}
+    structure |= {role: net_settings(role, chosen.get(role, {}), settings) for role in ROLES}
     structure["penalties"] = [name for name in PARTS if name in own_penalties or name in settings]
     if structure["labelled"] and structure["categories"] == 0:
         structure["categories"] = getattr(found, "n_classes", 0)
@@ -125,11 +125,11 @@ def _generator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
     p, settings = Parts.of(s), dict(s["generator"])
     net = NETS[settings.pop("net")]
     if "identification" in p.penalties:
-        return Several(p.categories, lambda: net(s["latent"], _plain(shape), **settings))
-    made = net(s["latent"] + p.categories, _plain(shape), **settings)
+        return Several(p.categories, lambda: net(s["latent"], plain_shape(shape), **settings))
+    made = net(s["latent"] + p.categories, plain_shape(shape), **settings)
     if p.shown != "latent":
         return made
-    return Bidirectional(made, net(_plain(shape), s["latent"], **{**settings, "output": None}))
+    return Bidirectional(made, net(plain_shape(shape), s["latent"], **{**settings, "output": None}))
 
 
 def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
@@ -142,7 +142,7 @@ def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
         features = net(size, width, hidden, **{**settings, "output": settings["activation"]})
         return Projection(features, width, p.categories)
     n_in = {
-        "sample": _plain((p.packing * shape[0], *shape[1:])),
+        "sample": plain_shape((p.packing * shape[0], *shape[1:])),
         "label": size + p.categories,
         "latent": p.packing * (size + s["latent"]),
     }[p.shown]
@@ -151,7 +151,7 @@ def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(made, OneAgainstGenerators()) if "identification" in scored else made
 
 
-def _plain(shape: tuple[int, ...]) -> Any:
+def plain_shape(shape: tuple[int, ...]) -> Any:
     """Return the size of a vector, or the shape of an image."""
     return shape[0] if len(shape) == 1 else shape
 
@@ -182,7 +182,7 @@ def _check_known(kind: str, given: Mapping[str, Any], known: set[str]) -> None:
             raise InputError(unknown(kind, name, known))
 
 
-def _net(role: str, own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def net_settings(role: str, own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a net: the usual ones, the variant's, then those for both nets, then those for this one."""
     given = settings.get(role, {})
     if not isinstance(given, Mapping):

@@ -30,8 +30,9 @@ from ganlab.trace import DEAD
 Reading = Mapping[tuple[str, tuple[str, ...]], Tensor]
 """By name and labels, a tensor with one number per label."""
 
-PROBES: Registry[Callable[[View], Reading]] = Registry("probe")
-"""Facts: `reads`, "players" for their play on a batch or "samples" for the evaluation samples; `needs`, what data must know."""
+PROBES: Registry[Callable[[Any], Reading]] = Registry("probe")
+"""Functions of a `View`; facts: `reads`, "players" for their play on a batch or "samples" for the evaluation samples, whoever
+made them (then `ganlab.watch.Samples` will do); `needs`, what data must know."""
 
 DUE = 20
 """High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
@@ -382,7 +383,7 @@ def cells(view: View) -> Reading:
     return {key: torch.where(finite, value, torch.nan) for key, value in reading.items()}
 
 
-def applicable(data: Any, reads: str) -> list[Callable[[View], Reading]]:
+def applicable(data: Any, reads: str) -> list[Callable[[Any], Reading]]:
     """Return the probes that this data distribution allows, of those that read the "players" or the evaluation "samples"."""
     chosen = [entry for entry in PROBES.entries() if entry.facts["reads"] == reads]
     known = {None: True, "modes": has_modes(data), "no modes": not has_modes(data), "held_out": has_held_out(data)}

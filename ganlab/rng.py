@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 PURPOSES = (
-    "generator", "discriminator", "classifier", "learner", "data", "latent", "category", "penalty", "jitter", "evaluation",
-    "reference",
+    "generator", "discriminator", "classifier", "learner", "autoencoder", "data", "latent", "category", "penalty", "jitter",
+    "evaluation", "reference",
 )  # fmt: skip
-"""What a stream is for; the first four initialise nets."""
+"""What a stream is for; the first five initialise nets."""
 
 
 def derive(seed: int, purpose: str) -> int:

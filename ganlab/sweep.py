@@ -32,24 +32,21 @@ from ganlab.store import Store
 
 TRAINERS = {
     "gan": "ganlab.train", "classifier": "ganlab.supervised", "learner": "ganlab.learning",
-    "application": "ganlab.applications",
+    "autoencoder": "ganlab.autoencoders", "application": "ganlab.applications",
 }  # fmt: skip
 """Where each kind of experiment is performed; imported when something is to be trained, so reading results needs no torch."""
 
-JOINERS = {
-    "gan": "ganlab.experiment", "classifier": "ganlab.supervised", "learner": "ganlab.experiment",
-    "application": "ganlab.experiment",
-}  # fmt: skip
+JOINERS = {**dict.fromkeys(TRAINERS, "ganlab.experiment"), "classifier": "ganlab.supervised"}
 """Where the blocks of each kind are joined."""
 
 MEMORY = "ganlab.memory"
 """Where it is known how much memory training takes; imported when something is to be trained."""
 
-WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32), "application": (8, 32)}
+WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32), "autoencoder": (8, 32), "application": (8, 32)}
 """Fewest and most members of a block unless said otherwise. Mapped, 8 members a core train 1.4 to 1.6 times as fast as 4 with
-nets of 64 units, and about as fast with nets of 128 units and batches of 256; compiled, members go one after the other, and the
-width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped; the nets of learners are so small that 32
-take twice as long as 8."""
+nets of 64 units, and about as fast with nets of 128 units and batches of 256; compiled, members go one after the other, and
+the width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped; nets of learners and autoencoders
+are so small that 32 take twice as long as 8."""
 
 ON_A_GPU = (1, 256)
 """The same on a GPU, where members go together. With nets of 128 units and batches of 256 an H100 did 5,700 member-steps a

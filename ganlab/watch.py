@@ -6,6 +6,8 @@ The probes are in `probes.py`; when they look is decided in `train.py`, which ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +51,21 @@ class Looks(NamedTuple):
     """Cells of the data, see `ganlab.metrics.cells`; () where modes are known."""
 
 
+@dataclass(frozen=True)
+class Samples:
+    """What probes of samples read: those of one member, whoever made them, and what they are held against, as in `View`."""
+
+    data: Any
+    fake: Tensor
+    real: Tensor
+    before: Any = ()
+    cells: Any = ()
+
+    @cached_property
+    def profile(self) -> Tensor:
+        return probes.profile(self.fake[: len(self.real)])
+
+
 def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
     """Return what the probes look at, leaves `[member, ...]`."""
     cells = cells_in_place_of_modes(data, n, device)
@@ -80,7 +97,7 @@ def look_at_players(
 ) -> tuple[dict[Any, Tensor], Tensor]:  # fmt: skip
     """Return the readings of one member's play, and the fakes to be remembered, which are `past` next time."""
     view = _view(game, data, state, looks, numbers, past=past)
-    return _readings(view, "players"), view.remembered
+    return readings_of(view, "players"), view.remembered
 
 
 def look_at_samples(
@@ -88,7 +105,7 @@ def look_at_samples(
 ) -> tuple[dict[Any, Tensor], Tensor, Tensor]:  # fmt: skip
     """Return the readings of one member's evaluation samples, the samples, and their profile, which is `before` next time."""
     view = _view(game, data, state, looks, numbers, before)
-    return _readings(view, "samples"), view.fake, view.profile
+    return readings_of(view, "samples"), view.fake, view.profile
 
 
 def _view(
@@ -159,7 +176,8 @@ def turning(
     return readings, {name: np.stack([getattr(one, name) for one in found]) for name in ("path", "eigenvalues")}
 
 
-def _readings(view: probes.View, reads: str) -> dict[Any, Tensor]:
+def readings_of(view: probes.View | Samples, reads: str) -> dict[Any, Tensor]:
+    """Return what the probes that read the "players" or the "samples" say of them."""
     readings: dict[Any, Tensor] = {}
     for probe in probes.applicable(view.data, reads):
         readings |= probe(view)

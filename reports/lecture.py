@@ -10,6 +10,7 @@ from ganlab.experiment import Run
 from ganlab.pages.lecture import (
     airline,
     applications,
+    autoencoders,
     bad_news,
     breast_cancer,
     digits,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, Callable[[Sequence[Run]], Section]] = {
     "breast_cancer": breast_cancer.section,
     "mnist": mnist.section,
     "airline": airline.section,
+    "autoencoders": autoencoders.section,
     "step_by_step": step_by_step.section,
     "vectors": vectors.section,
     "line": line.section,

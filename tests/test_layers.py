@@ -18,8 +18,8 @@ DIAGNOSES = (
 )  # fmt: skip
 DYNAMICS = ("games", "gaussians", "methods", "rules", "verdicts")
 LECTURE = (
-    "airline", "applications", "bad_news", "breast_cancer", "digits", "frameworks", "judged", "learned", "line", "mnist",
-    "neuron", "regression",
+    "airline", "applications", "autoencoders", "bad_news", "breast_cancer", "digits", "frameworks", "judged", "learned", "line",
+    "mnist", "neuron", "regression",
     "step_by_step", "two_layers", "vectors",
 )  # fmt: skip
 PAGES = (
@@ -40,7 +40,7 @@ LAYERS = [
     {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
-    {"metrics", "net", "nets", "objectives", "optim", "penalties", "tasks"},
+    {"coders", "metrics", "net", "nets", "objectives", "optim", "penalties", "tasks"},
     {"regularizers", "updates"},
     {"rotation"},
     {"parts"},
@@ -51,7 +51,7 @@ LAYERS = [
     {"watch"},
     {"train"},
     {"fitting"},
-    {"reference", *(f"reference.{name}" for name in REFERENCE), "learning", "supervised"},
+    {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "decoded", "learning", "supervised"},
     {"applications", *(f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation"))},
     {"memory"},
     {"flops", "throughput", "workers"},

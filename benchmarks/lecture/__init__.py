@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.lecture import (
     airline,
     applications,
+    autoencoders,
     bad_news,
     breast_cancer,
     digits,
@@ -23,6 +24,7 @@ STUDIES = {
     "breast_cancer": breast_cancer.experiments,
     "mnist": mnist.experiments,
     "airline": airline.experiments,
+    "autoencoders": autoencoders.experiments,
     "step_by_step": step_by_step.experiments,
     "vectors": vectors.experiments,
     "line": line.experiments,

@@ -269,7 +269,9 @@ def _tidy(experiment: Experiment, members: Sequence[Member], found: Found) -> pd
     seeds, places = [m.seed for m in members], [m.place for m in members]
     moments = [now for now, _ in found.fitted.readings]
 
-    by_name = {name: torch.stack([read[name] for _, read in found.fitted.readings]) for name in found.fitted.readings[0][1]}
+    by_name: dict[str, Tensor] = {
+        name: torch.stack([read[name] for _, read in found.fitted.readings]) for name in found.fitted.readings[0][1]
+    }
     looked = [(name, [""], values[..., None].double().numpy()) for name, values in by_name.items()]
     once = [(name, [""], values[None].double().numpy()) for name, values in found.once.items()]
     tables = [trace.tidy(experiment.id, seeds, *when, places) for when in ((moments, looked), (moments[-1:], once)) if when[1]]

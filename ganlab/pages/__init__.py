@@ -48,15 +48,18 @@ def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:
     """Return a page for the GANs among the runs, one for those whose generator freezes, one for those over several numbers,
-    one for the classifiers of each data set, one for the learners of each, one for each application, and one for timings."""
+    one for the samples of autoencoders, one for the classifiers of each data set, one for the learners of each, one for each
+    application, and one for timings."""
     gans = [run for run in runs if run.experiment.kind == "gan" and not is_frozen(run)]
     frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
     maps = [run for run in gans if len(run.experiment.varied) > 1]
     gans = [run for run in gans if len(run.experiment.varied) < 2]
     classifiers = [run for run in runs if run.experiment.kind == "classifier"]
+    coders = [run for run in runs if run.experiment.kind == "autoencoder"]
     data = dict.fromkeys(run.experiment.data for run in classifiers)
     pages = ([gan_page(gans)] if gans else []) + ([phase_page(maps)] if maps else [])
     pages += [vanishing_page(frozen)] if frozen else []
+    pages += [gan_page(coders, "autoencoders", "What do these autoencoders draw?")] if coders else []
     pages += [classifier_page([r for r in classifiers if r.experiment.data == d], f"classifiers-{d}") for d in data]
     learners = [run for run in runs if run.experiment.kind == "learner"]
     data = dict.fromkeys(run.experiment.data for run in learners)
