@@ -42,11 +42,11 @@ JOINERS = {**dict.fromkeys(TRAINERS, "ganlab.experiment"), "classifier": "ganlab
 MEMORY = "ganlab.memory"
 """Where it is known how much memory training takes; imported when something is to be trained."""
 
-WIDTHS = {"gan": (4, 8), "classifier": (1, 1), "learner": (8, 32), "autoencoder": (8, 32), "application": (8, 32)}
-"""Fewest and most members of a block unless said otherwise. Mapped, 8 members a core train 1.4 to 1.6 times as fast as 4 with
-nets of 64 units, and about as fast with nets of 128 units and batches of 256; compiled, members go one after the other, and
-the width changes nothing. Small blocks lose less to a kill. Classifiers are not mapped; nets of learners and autoencoders
-are so small that 32 take twice as long as 8."""
+WIDTHS = {"gan": (8, 20), "classifier": (1, 1), "learner": (8, 32), "autoencoder": (8, 32), "application": (8, 32)}
+"""Fewest and most members of a block unless said otherwise; half as few where there are fewer experiments than workers, so that
+no core waits. Traced, a member among 20 takes 0.4 to 0.6 of its time among 5 with nets of 64 units, and 1.15 of it with nets of
+128 units and batches of 256; compiled, members go one after the other, and the width changes nothing. Small blocks lose less to
+a kill. Classifiers are not mapped; nets of learners and autoencoders are so small that 32 take twice as long as 8."""
 
 ON_A_GPU = (1, 256)
 """The same on a GPU, where members go together. With nets of 128 units and batches of 256 an H100 did 5,700 member-steps a
@@ -113,7 +113,8 @@ def sweep(
     found = len(set(experiments)) - len(missing)
     _say(console, f"{len(missing)} runs to train, {found} found in {store.path}")
     if missing:
-        splits, workers = _fit(missing, workers, block, console)
+        few = len(set(experiments)) < workers  # found ones too: an interrupted sweep goes on with the same blocks
+        splits, workers = _fit(missing, workers, block, few, console)
         with _progress(console) as progress:
             _train(splits, store, workers, _Account(splits, store, console, progress))
     return [store.load(e.id) for e in experiments]
@@ -172,7 +173,7 @@ def split(n_members: int, workers: int, width: tuple[int, int], at_most: float =
 
 
 def _fit(
-    experiments: Sequence[Experiment], workers: int, block: int | None, console: Console
+    experiments: Sequence[Experiment], workers: int, block: int | None, few: bool, console: Console
 ) -> tuple[dict[Experiment, list[range]], int]:
     """Return each experiment's split and the number of workers, so that their memory is there, and say how much that is.
 
@@ -182,14 +183,15 @@ def _fit(
     needs, limits = {e: memory.need(e) for e in experiments}, {e: SHARE * memory.available(_device(e)) for e in experiments}
     splits = {}
     for e, need in needs.items():
-        limit, width = limits[e], WIDTHS[e.kind] if _device(e) == "cpu" else ON_A_GPU
+        limit, (least, most) = limits[e], WIDTHS[e.kind] if _device(e) == "cpu" else ON_A_GPU
+        width = (max(1, least // 2) if few else least, most) if block is None else (block, block)
         if need.fixed + need.member > limit:
             raise InputError(
                 f"{e.title} needs about {_size(need.fixed + need.member)} to train one member, and there are "
                 f"{_size(limit)} for it; make batch, hidden or evaluation smaller"
             )
         fits = max(1.0, (limit / workers - need.fixed) / need.member)
-        splits[e] = split(len(e.members()), workers, width if block is None else (block, block), fits)
+        splits[e] = split(len(e.members()), workers, width, fits)
     largest = {e: needs[e].fixed + len(split[0]) * needs[e].member for e, split in splits.items()}
     e = max(largest, key=largest.__getitem__)
     fewer = int(min(workers, sum(map(len, splits.values())), limits[e] / largest[e]))

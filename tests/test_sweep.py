@@ -168,7 +168,7 @@ def test_classifiers_and_gans_are_swept_together(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_blocks_are_near_equal_and_as_many_as_workers(n_members: int, workers: int, widths: list[int]) -> None:
-    assert sorted(map(len, split(n_members, workers, WIDTHS["gan"])), reverse=True) == widths
+    assert sorted(map(len, split(n_members, workers, (4, 8))), reverse=True) == widths
 
 
 @pytest.mark.parametrize("n_members", range(1, 60))
@@ -228,10 +228,10 @@ def many(n_seeds: int) -> Experiment:
 def test_a_stopped_sweep_continues_after_its_last_block(tmp_path: Path, stubbed: types.SimpleNamespace) -> None:
     stubbed.fatal = range(16, 24)
     with pytest.raises(KeyboardInterrupt):
-        sweep([many(32)], Store(tmp_path), workers=1, console=Said().console)
+        sweep([many(32)], Store(tmp_path), workers=1, console=Said().console, block=8)
     assert stubbed.trained == [(0, 7), (8, 15)]
     stubbed.fatal, said = None, Said()
-    (run,) = sweep([many(32)], Store(tmp_path), workers=1, console=said.console)
+    (run,) = sweep([many(32)], Store(tmp_path), workers=1, console=said.console, block=8)
     assert stubbed.trained == [(0, 7), (8, 15), (16, 23), (24, 31)]
     assert "2 of 4 blocks of members are found" in said.lines()
     assert run.outcome["member"].tolist() == list(range(32))
@@ -244,11 +244,11 @@ def test_blocks_of_another_split_and_damaged_ones_are_said_and_trained_again(
 ) -> None:
     stubbed.fatal = range(16, 24)
     with pytest.raises(KeyboardInterrupt):
-        sweep([many(24)], Store(tmp_path), workers=1, console=Said().console)
+        sweep([many(24)], Store(tmp_path), workers=1, console=Said().console, block=8)
     (tmp_path / f"{BLOCK}{many(24).id}-0-7" / "outcome.csv").write_text("member\n")
     said = Said()
     with pytest.raises(KeyboardInterrupt):
-        sweep([many(24)], Store(tmp_path), workers=1, console=said.console)
+        sweep([many(24)], Store(tmp_path), workers=1, console=said.console, block=8)
     assert stubbed.trained == [(0, 7), (8, 15), (0, 7)]
     assert any("is damaged: outcome.csv" in line and line.endswith("it is trained again") for line in said.lines())
     said = Said()
@@ -274,10 +274,36 @@ def test_blocks_that_are_all_there_are_joined_and_those_of_a_stored_run_go(
     assert [path.name for path in tmp_path.iterdir()] == [e.id]
 
 
+@pytest.mark.parametrize(
+    ("few", "workers", "widths"), [(False, 1, [16]), (True, 2, [8, 8]), (True, 4, [4] * 4), (False, 4, [8, 8])]
+)
+def test_a_run_alone_is_split_for_all_workers_and_one_of_many_is_not(
+    few: bool, workers: int, widths: list[int], stubbed: types.SimpleNamespace
+) -> None:
+    splits, _ = sweeping._fit([many(16)], workers, None, few, Said().console)
+    assert [len(places) for places in splits[many(16)]] == widths
+
+
+def test_an_interrupted_sweep_of_many_goes_on_with_the_same_blocks(
+    tmp_path: Path, stubbed: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When one of two runs is there the other is still one of many, and its blocks must not change."""
+    store, first, second, asked, real = Store(tmp_path), many(20), many(24), [], sweeping._fit
+    sweep([first], store, workers=1, console=Said().console)
+
+    def fit(missing: list[Experiment], workers: int, block: int | None, few: bool, console: Console) -> tuple:
+        asked.append((list(missing), few))
+        return real(missing, 1, block, few, console)  # in this process, where the stub is
+
+    monkeypatch.setattr(sweeping, "_fit", fit)
+    sweep([first, second], store, workers=2, console=Said().console)
+    assert asked == [([second], False)]
+
+
 def test_memory_is_told_before_the_run(tmp_path: Path, stubbed: types.SimpleNamespace) -> None:
     said = Said()
     sweep([many(16)], Store(tmp_path), workers=1, console=said.console)
-    assert "memory: about 0.18 GB a worker (0.10 GB + 8 members x 10 MB), 1 worker" in said.text.getvalue().splitlines()
+    assert "memory: about 0.26 GB a worker (0.10 GB + 16 members x 10 MB), 1 worker" in said.text.getvalue().splitlines()
 
 
 def test_a_block_that_does_not_fit_is_split_into_fewer_members(tmp_path: Path, stubbed: types.SimpleNamespace) -> None:

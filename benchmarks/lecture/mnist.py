@@ -14,7 +14,7 @@ NETS = ("mlp", "cnn")
 BATCH = 32
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 8, "updates": 200, "n_train": (100, 300, 1000)},
+    "quick": {"seeds": 8, "updates": 100, "n_train": (100, 300, 1000)},
     "standard": {"seeds": 10, "updates": 2000, "n_train": (100, 300, 1000, 3000, 10_000)},
     "full": {"seeds": 20, "updates": 7500, "n_train": (100, 300, 1000, 3000, 10_000, 60_000)},
 }
