@@ -46,7 +46,7 @@ N_HARDEST = 20
 SHIFTS = (0, 1, 2, 3)
 """Pixels by which test images are moved at the end, in each of the four directions."""
 
-N_SHIFTED = 1000
+N_SHIFTED = 500
 """Test images that are moved."""
 
 
@@ -65,7 +65,8 @@ def plan(
         Passes over the training images, and passes between two looks.
     settings
         By name: `batch`, images an update (128); `n_train`, training images (0: all), the first of a random order
-        of the seed's own that is the same for all nets; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list);
+        of the seed's own that is the same for all nets; `n_test`, test images (0: all), the first of a random order that is the
+        same for all; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list);
         `precision`, "bfloat16" to take products in it while training.
 
     Example
@@ -76,7 +77,7 @@ def plan(
     if classifier not in CLASSIFIERS:
         raise InputError(unknown("classifier", classifier, CLASSIFIERS))
     for name in settings:
-        if name not in (known := ("batch", "n_train", "lr", "precision")):
+        if name not in (known := ("batch", "n_train", "n_test", "lr", "precision")):
             raise InputError(unknown("setting of a classifier", name, known))
     at_least("epochs", epochs)
     lr, batch = number_values("lr", settings.get("lr", 1e-3)), settings.get("batch", 128)
@@ -89,12 +90,18 @@ def plan(
             f"n_train must be at least the batch, {batch}, and at most the {available} training images of {data!r}; "
             f"got {n_train}. 0 takes them all"
         )
+    n_test, available = settings.get("n_test") or len(images.test), len(images.test)
+    at_least("n_test", n_test)
+    if n_test > available:
+        raise InputError(f"n_test must be at most the {available} test images of {data!r}; got {n_test}. 0 takes them all")
     precision = settings.get("precision", "full")
     if precision not in PRECISIONS:
         raise InputError(unknown("precision", precision, PRECISIONS))
     structure = {"batch": batch, "n_train": n_train, "schedule": "cosine", **_sizes(classifier)}
     if precision != "full":
         structure["precision"] = precision
+    if n_test < available:
+        structure["n_test"] = n_test
     return Experiment("classifier", classifier, images.name, *schedule(seeds, epochs, every), structure, {"lr": lr})
 
 
@@ -130,7 +137,7 @@ def join(parts: Sequence[Run]) -> Run:
 def _train(experiment: Experiment, tick: Tick | None, places: Sequence[int] | None) -> Run:
     """Return the part of the run that has these members."""
     started = time.perf_counter()
-    images, members = _images(experiment.data), experiment.members(places)
+    images, members = _tested_on(_images(experiment.data), experiment.settings.get("n_test")), experiment.members(places)
     trainings = [_training(experiment, member, images) for member in members]
 
     watched = sorted({*range(0, experiment.steps, experiment.every), experiment.steps})
@@ -321,6 +328,14 @@ def _selected(images: LabelledImages, n: int, seed: int) -> LabelledImages:
         return images
     chosen = torch.randperm(len(images.train), generator=rng.stream(seed, "evaluation"))[:n]
     return replace(images, train=images.train[chosen], train_labels=images.train_labels[chosen])
+
+
+def _tested_on(images: LabelledImages, n: int | None) -> LabelledImages:
+    """Return the images with n for testing, the same for every seed and net; None takes them all."""
+    if n is None:
+        return images
+    chosen = torch.randperm(len(images.test), generator=rng.stream(0, "evaluation"))[:n]
+    return replace(images, test=images.test[chosen], test_labels=images.test_labels[chosen])
 
 
 def _n_classes(images: LabelledImages) -> int:

@@ -227,7 +227,7 @@ class Sized:
     """Images of which only name and number are asked."""
 
     def __init__(self, name: str, n: int) -> None:
-        self.name, self.train = name, range(n)
+        self.name, self.train, self.test = name, range(n), range(n // 6)
 
 
 def test_the_section_says_what_was_planted_about_moved_digits() -> None:

@@ -215,6 +215,19 @@ def test_a_subset_is_the_seeds_own_and_a_part_of_the_larger_one() -> None:
     assert len(set(small.train_labels.tolist())) == 10
 
 
+def test_fewer_test_images_are_the_same_for_every_seed_and_net_and_change_no_training() -> None:
+    digits = images.digits()
+    few = supervised._tested_on(digits, 50)
+    assert len(few.test) == 50
+    assert torch.equal(few.test, supervised._tested_on(digits, 50).test)
+    assert torch.equal(few.train, digits.train)
+    whole, part = (perform(plan("mlp", "digits", seeds=1, epochs=2, n_train=256, n_test=n)) for n in (0, 50))
+    assert part.samples["hardest"].shape == whole.samples["hardest"].shape
+    assert select(part.trace, "confusion")["value"].sum() == 50
+    right = select(part.trace, "confusion").query("index == '0,0'")["value"].item()
+    assert 0 < right <= int((few.test_labels == 0).sum())
+
+
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_a_huge_learning_rate_diverges_and_leaves_the_others_alone(classifier: str) -> None:
     run = perform(plan(classifier, "digits", seeds=[0], epochs=2, lr=[1e30, 1e-3]))
@@ -301,7 +314,7 @@ def test_a_plan_leaves_no_default_open() -> None:
         ({"classifier": "cn"}, "unknown classifier 'cn'; did you mean 'cnn'? Known: cnn, mlp"),
         ({"data": "digit"}, "did you mean 'digits'"),
         ({"data": "ring8"}, "data 'ring8' has no labels to learn; classifiers take 'mnist' or 'digits'"),
-        ({"batchs": 3}, "unknown setting of a classifier 'batchs'; did you mean 'batch'? Known: batch, lr, n_train"),
+        ({"batchs": 3}, "unknown setting of a classifier 'batchs'; did you mean 'batch'? Known: batch, lr, n_test, n_train"),
         ({"batch": 0}, "batch must be a whole number of at least 1; got 0"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1; got 0"),
         ({"seeds": []}, "seeds must be a count of at least 1, or different integers of at least 0; got []"),
@@ -311,6 +324,8 @@ def test_a_plan_leaves_no_default_open() -> None:
         ({"lr": math.nan}, "lr must be a finite number above 0, or a list of such; got nan"),
         ({"n_train": 2000}, "at most the 1437 training images of 'digits'; got 2000. 0 takes them all"),
         ({"n_train": 100}, "n_train must be at least the batch, 128,"),
+        ({"n_test": 361}, "n_test must be at most the 360 test images of 'digits'; got 361. 0 takes them all"),
+        ({"n_test": -1}, "n_test must be a whole number of at least 1; got -1"),
         ({"n_train": -1}, "n_train must be a whole number of at least 1; got -1"),
         ({"n_train": 200.0}, "n_train must be a whole number of at least 1; got 200.0"),
     ],

@@ -14,7 +14,7 @@ NETS = ("mlp", "cnn")
 BATCH = 32
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 8, "updates": 100, "n_train": (100, 300, 1000)},
+    "quick": {"seeds": 8, "updates": 150, "n_train": (100, 300, 1000), "n_test": 2000},
     "standard": {"seeds": 10, "updates": 2000, "n_train": (100, 300, 1000, 3000, 10_000)},
     "full": {"seeds": 20, "updates": 7500, "n_train": (100, 300, 1000, 3000, 10_000, 60_000)},
 }
@@ -30,6 +30,6 @@ def experiments(profile: str) -> list[Experiment]:
     planned = []
     for n in p["n_train"]:
         epochs = math.ceil(p["updates"] / math.ceil(n / BATCH))
-        settings = {"seeds": p["seeds"], "epochs": epochs, "every": epochs, "n_train": n, "batch": BATCH}
-        planned += [plan(net, data, **settings) for net in NETS]
+        settings = {"seeds": p["seeds"], "epochs": epochs, "every": epochs, "n_train": n, "n_test": p.get("n_test", 0)}
+        planned += [plan(net, data, batch=BATCH, **settings) for net in NETS]
     return planned

@@ -10,7 +10,7 @@ from ganlab.planning import plan
 DATA = "normal_vectors:dimensions=1,mean=3.0,std=1.0"
 NETS: dict[str, Any] = {"hidden": (16, 16), "activation": "tanh", "latent": 1, "batch": 64, "evaluation": 512}
 
-WALK: dict[str, Any] = {"seeds": 4, "n_critic": 20, "steps": 19, "every": 1, "lr": 0.02}
+WALK: dict[str, Any] = {"n_critic": 20, "steps": 19, "every": 1, "lr": 0.02}
 """Large steps, each after a discriminator that had time to learn, and a look at every one of them."""
 
 ALGORITHM: dict[str, Any] = {"lr": 3e-3, "lr_discriminator": 1e-2}
