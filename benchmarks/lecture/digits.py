@@ -19,8 +19,8 @@ HELD: dict[str, Any] = {"r1": 0.1, "average": 0.99, "beta1": 0.0, "beta2": 0.99}
 
 SMALL_DCGAN: dict[str, Any] = {
     "generator": {"net": "dcgan_generator", "channels": (16, 8)},
-    "discriminator": {"net": "dcgan_discriminator", "channels": (8, 16)}, "batch": 32, "latent": 20, **HELD, "lr": 1e-3,
-    "lr_discriminator": 3e-3,
+    "discriminator": {"net": "dcgan_discriminator", "channels": (8, 16)}, "batch": 32, "latent": 20, **HELD, "lr": 3e-3,
+    "lr_discriminator": 9e-3,
 }  # fmt: skip
 
 DCGAN: dict[str, Any] = {
@@ -29,7 +29,7 @@ DCGAN: dict[str, Any] = {
 }  # fmt: skip
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 700, "evaluation": 256},
+    "quick": {"seeds": 20, "steps": 500, "evaluation": 256},
     "standard": {"seeds": 20, "steps": 2000},
     "full": {"seeds": 20, "steps": 46_850},
 }

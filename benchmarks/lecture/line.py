@@ -9,7 +9,7 @@ from ganlab.experiment import Experiment
 from ganlab.planning import plan
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 1200, "frozen": (200, 400), "evaluation": 256},
+    "quick": {"seeds": 20, "steps": 1000, "frozen": (200, 400), "evaluation": 256},
     "standard": {"seeds": 20, "steps": 4000, "frozen": (2000, 8000), "evaluation": 1000},
     "full": {"seeds": 40, "steps": 4000, "frozen": (2000, 20_000), "evaluation": 1000},
 }

@@ -8,7 +8,7 @@ from ganlab.experiment import Experiment
 from ganlab.planning import plan
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 1000, "evaluation": 512},
+    "quick": {"seeds": 20, "steps": 700, "evaluation": 512},
     "standard": {"seeds": 20, "steps": 12_000},
     "full": {"seeds": 40, "steps": 12_000},
 }
