@@ -14,13 +14,13 @@ NETS = ("mlp", "cnn")
 BATCH = 32
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 8, "updates": 150, "n_train": (100, 300, 1000), "n_test": 2000},
+    "quick": {"seeds": 8, "updates": 100, "n_train": (100, 300, 1000), "n_test": 2000},
     "standard": {"seeds": 10, "updates": 2000, "n_train": (100, 300, 1000, 3000, 10_000)},
     "full": {"seeds": 20, "updates": 7500, "n_train": (100, 300, 1000, 3000, 10_000, 60_000)},
 }
 """Both nets make the same number of updates whatever the number of images, so that a curve shows what images are worth."""
 
-DIGITS: dict[str, Any] = {"seeds": 20, "updates": 600, "n_train": (100, 300, 1437)}
+DIGITS: dict[str, Any] = {"seeds": 10, "updates": 300, "n_train": (100, 300, 1437)}
 """In a profile's place where MNIST is not on disk."""
 
 
