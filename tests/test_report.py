@@ -364,6 +364,8 @@ def test_the_page_tells_how_steps_ran_and_why() -> None:
     assert ran({}) == []
     assert ran(yes, yes) == ["Steps ran compiled in 2 of 2 runs."]
     assert ran(yes, no, no) == ["Steps ran compiled in 1 of 3 runs (in the others: 5 updates in all)."]
+    few = [{"compiled": False, "compiled_because": f"{n}0 updates in all; compiling pays from 60,000"} for n in ("5,0", "7")]
+    assert ran(*few) == ["Steps ran compiled in 0 of 2 runs (in the others: few updates; compiling pays from 60,000)."]
     assert ran(mixed) == ["Steps ran compiled in 0 of 1 runs (in the others: much work; compiling failed (X: y))."]
 
 

@@ -25,7 +25,7 @@ SEEDS = range(100, 120)
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {
-        "asked": {"steps": 1000, "every": 100, "evaluation": 500}, "gan": 800, "classifier": 200, "semi_supervised": 500,
+        "asked": {"steps": 1400, "every": 200, "evaluation": 500}, "gan": 800, "classifier": 200, "semi_supervised": 500,
         "translation": 400,
     },
     "standard": {"asked": {"steps": 5000}, "gan": 5000, "classifier": 500, "semi_supervised": 5000, "translation": 3000},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -102,7 +103,8 @@ def _how_steps_ran(runs: Sequence[Run]) -> list[str]:
     if not asked:
         return []
     mapped = [environment["compiled_because"] for environment in asked if environment["compiled"] is not True]
-    reasons = dict.fromkeys(r for found in mapped for r in (found if isinstance(found, list) else [found]))
+    said = [r for found in mapped for r in (found if isinstance(found, list) else [found])]
+    reasons = dict.fromkeys(re.sub(r"^[\d,]+ updates in all; ", "few updates; ", reason) for reason in said)
     why = f" (in the others: {'; '.join(reasons)})" if reasons else ""
     return [f"Steps ran compiled in {len(asked) - len(mapped)} of {len(asked)} runs{why}."]
 
