@@ -54,7 +54,7 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "decoded", "learning", "supervised"},
     {"applications", *(f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation"))},
     {"memory"},
-    {"flops", "throughput", "workers"},
+    {"blocks", "flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"calibration", "proposal"},
@@ -72,7 +72,7 @@ TORCH_FREE = {
     "cycles", "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
-    "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
+    "blocks", "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
     "catalogue", "cli", "remedies", "proposal", "trial", "repair_plots",
     "flops", "throughput", "workers", "timing", "throughput_plots",
 }  # fmt: skip

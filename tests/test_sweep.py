@@ -21,13 +21,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from ganlab import blocks
 from ganlab import sweep as sweeping
+from ganlab.blocks import WIDTHS, split
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.planning import plan
 from ganlab.registry import InputError
 from ganlab.store import ASIDE, BLOCK, Store
 from ganlab.supervised import plan as plan_classifier
-from ganlab.sweep import WIDTHS, perform, split, sweep
+from ganlab.sweep import perform, sweep
 from ganlab.trace import COLUMNS
 
 TINY = {"seeds": 2, "steps": 3, "hidden": (4,), "batch": 4, "evaluation": 16}
@@ -217,7 +219,7 @@ def stubbed(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     made.available = lambda device: made.memory
     monkeypatch.setitem(sys.modules, "stub", made)
     monkeypatch.setattr(sweeping, "TRAINERS", {"gan": "stub"})
-    monkeypatch.setattr(sweeping, "MEMORY", "stub")
+    monkeypatch.setattr(blocks, "MEMORY", "stub")
     return made
 
 
@@ -280,22 +282,22 @@ def test_blocks_that_are_all_there_are_joined_and_those_of_a_stored_run_go(
 def test_a_run_alone_is_split_for_all_workers_and_one_of_many_is_not(
     few: bool, workers: int, widths: list[int], stubbed: types.SimpleNamespace
 ) -> None:
-    splits, _ = sweeping._fit([many(16)], workers, None, few, Said().console)
-    assert [len(places) for places in splits[many(16)]] == widths
+    planned = blocks.fit([many(16)], workers, None, few)
+    assert [len(places) for places in planned.splits[many(16)]] == widths
 
 
 def test_an_interrupted_sweep_of_many_goes_on_with_the_same_blocks(
     tmp_path: Path, stubbed: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When one of two runs is there the other is still one of many, and its blocks must not change."""
-    store, first, second, asked, real = Store(tmp_path), many(20), many(24), [], sweeping._fit
+    store, first, second, asked, real = Store(tmp_path), many(20), many(24), [], blocks.fit
     sweep([first], store, workers=1, console=Said().console)
 
-    def fit(missing: list[Experiment], workers: int, block: int | None, few: bool, console: Console) -> tuple:
+    def fit(missing: list[Experiment], workers: int, block: int | None, few: bool) -> blocks.Plan:
         asked.append((list(missing), few))
-        return real(missing, 1, block, few, console)  # in this process, where the stub is
+        return real(missing, 1, block, few)  # in this process, where the stub is
 
-    monkeypatch.setattr(sweeping, "_fit", fit)
+    monkeypatch.setattr(sweeping, "fit", fit)
     sweep([first, second], store, workers=2, console=Said().console)
     assert asked == [([second], False)]
 
