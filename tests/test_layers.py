@@ -52,7 +52,7 @@ LAYERS = [
     {"train"},
     {"fitting"},
     {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "decoded", "learning", "supervised"},
-    {"applications", *(f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation"))},
+    {"applications"} | {f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation", "two_players")},
     {"memory"},
     {"blocks", "flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}

@@ -15,28 +15,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
 from ganlab import applications, rng
-from ganlab.applications import APPLICATIONS, Application, Found, Training, accuracy, few, largest, perceptron, updated
+from ganlab.applications import APPLICATIONS, Application, Found, Training, accuracy, few, perceptron
+from ganlab.applications.two_players import Nets, Players, alternate
 from ganlab.data.images import LabelledImages
 from ganlab.draws import BLOCK
 from ganlab.engine import MAPS, stack
 from ganlab.experiment import at_least
-from ganlab.learning import State
-from ganlab.net import Net
 from ganlab.optim import Numbers
-
-
-class Nets(NamedTuple):
-    """From latents to pixels, and from pixels to a score for each class."""
-
-    generator: Net
-    discriminator: Net
-
-
-class Players(NamedTuple):
-    """One member: what its two nets are now."""
-
-    generator: State
-    discriminator: State
 
 
 class Batch(NamedTuple):
@@ -73,19 +58,19 @@ def generator_loss(nets: Nets, theta: Tensor, psi: Tensor, batch: Batch) -> Tens
 
 
 def step(nets: Nets, players: Players, batch: Batch, numbers: Numbers) -> tuple[Players, dict[str, Tensor]]:
-    """Return one member's players after the discriminator's step and then the generator's, and what must stay finite."""
-    g, d = players
-    d, d_loss = updated(
-        lambda psi: discriminator_loss(nets, psi, g.parameters, batch, numbers["unlabelled"]), d, numbers
+    """Return one member's players after one step, and what must stay finite."""
+    return alternate(
+        players,
+        lambda psi, theta: discriminator_loss(nets, psi, theta, batch, numbers["unlabelled"]),
+        lambda theta, psi: generator_loss(nets, theta, psi, batch),
+        numbers,
     )
-    g, g_loss = updated(lambda theta: generator_loss(nets, theta, d.parameters, batch), g, numbers)
-    return Players(g, d), {"discriminator loss": d_loss, "generator loss": g_loss, **largest(discriminator=d, generator=g)}
 
 
 def learn(training: Training) -> Found:
     """Return what becomes of all members: `test_accuracy`, and `train_accuracy` on the labelled images."""
     s, split = training.settings, training.split
-    nets = Nets(
+    nets = Nets(  # from latents to pixels, and from pixels to a score for each class
         perceptron(s["latent"], training.n_pixels, s["hidden_generator"], "generator", norm="batch", output="tanh"),
         perceptron(
             training.n_pixels, training.images.n_classes, s["hidden_discriminator"], "discriminator", activation="leaky_relu"
@@ -110,7 +95,7 @@ def learn(training: Training) -> Found:
     looks, own = MAPS[training.engine](look), stack(labelled)
     fitted = training.fit(
         partial(step, nets),
-        Players(training.initial(nets.generator), training.initial(nets.discriminator)),
+        nets.begin(training),
         lambda: stack([draw(*one) for one in zip(labelled, streams, latents, strict=True)]),
         lambda players: looks(players, own),
     )

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad, softplus
 
-from ganlab.applications import APPLICATIONS, Application, Found, Training, largest, perceptron, updated
+from ganlab.applications import APPLICATIONS, Application, Found, Training, perceptron
+from ganlab.applications.two_players import Nets, Players, alternate
 from ganlab.draws import BLOCK
 from ganlab.engine import MAPS, stack
-from ganlab.learning import State
 from ganlab.metrics.judge import judge_of
-from ganlab.net import Net
 from ganlab.optim import Numbers
 
 THRESHOLD = 2.0
@@ -45,20 +44,6 @@ def edges(images: Tensor) -> Tensor:
     return torch.where(slope >= THRESHOLD, 1.0, -1.0).to(images)
 
 
-class Nets(NamedTuple):
-    """From edges to an image, and from edges and an image, side by side, to a logit."""
-
-    generator: Net
-    discriminator: Net
-
-
-class Players(NamedTuple):
-    """One member: what its two nets are now."""
-
-    generator: State
-    discriminator: State
-
-
 class Batch(NamedTuple):
     """Pairs of one step: edges and the image they are of, `[batch, pixel]` each."""
 
@@ -86,11 +71,13 @@ def generator_loss(nets: Nets, theta: Tensor, psi: Tensor, batch: Batch, numbers
 
 
 def step(nets: Nets, players: Players, batch: Batch, numbers: Numbers) -> tuple[Players, dict[str, Tensor]]:
-    """Return one member's players after the discriminator's step and then the generator's, and what must stay finite."""
-    g, d = players
-    d, d_loss = updated(lambda psi: discriminator_loss(nets, psi, g.parameters, batch), d, numbers)
-    g, g_loss = updated(lambda theta: generator_loss(nets, theta, d.parameters, batch, numbers), g, numbers)
-    return Players(g, d), {"discriminator loss": d_loss, "generator loss": g_loss, **largest(discriminator=d, generator=g)}
+    """Return one member's players after one step, and what must stay finite."""
+    return alternate(
+        players,
+        lambda psi, theta: discriminator_loss(nets, psi, theta, batch),
+        lambda theta, psi: generator_loss(nets, theta, psi, batch, numbers),
+        numbers,
+    )
 
 
 def measured(made: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -111,7 +98,7 @@ def learn(training: Training) -> Found:
     """
     s, split, shape = training.settings, training.split, training.images.train.shape[1:]
     n = training.n_pixels
-    nets = Nets(
+    nets = Nets(  # from edges to an image, and from edges and an image, side by side, to a logit
         perceptron(n, n, s["hidden_generator"], "generator", output="tanh"),
         perceptron(2 * n, 1, s["hidden_discriminator"], "discriminator", activation="leaky_relu"),
     )
@@ -130,7 +117,7 @@ def learn(training: Training) -> Found:
 
     fitted = training.fit(
         partial(step, nets),
-        Players(training.initial(nets.generator), training.initial(nets.discriminator)),
+        nets.begin(training),
         lambda: stack([draw(stream) for stream in streams]),
         MAPS[training.engine](lambda players: scores(nets.generator.apply(players.generator.parameters, test_x))),
     )
