@@ -14,7 +14,7 @@ from ganlab.experiment import Run
 from ganlab.pages.page import Cell, Figure, Table
 from ganlab.pages.shared import Written, bounds, mean_cell
 
-CAPTION = "Means over seeds with 95 % Student-t intervals; every seed has its own split, initial weights and batches."
+CAPTION = "Means over seeds with 95 % Student-t intervals; every seed has its own"
 
 
 def percent(value: float) -> str:
@@ -33,13 +33,19 @@ def signed(value: float) -> str:
     return f"{value:+.3g}"
 
 
-def scores(title: str, columns: Mapping[str, Mapping[str, ArrayLike]], write: Written, caption: str = "") -> Table:
-    """Return a row for each predictor and a column for each of `columns`, a mapping from predictor to a value for each seed."""
+def scores(
+    title: str, columns: Mapping[str, Mapping[str, ArrayLike]], write: Written, caption: str = "",
+    own: str = "split, initial weights and batches",
+) -> Table:  # fmt: skip
+    """Return a row for each predictor and a column for each of `columns`, a mapping from predictor to a value for each seed.
+
+    `own` says what every seed has of its own: what the intervals are over.
+    """
     names = list(dict.fromkeys(name for found in columns.values() for name in found))
     rows: list[list[Cell | str]] = [
         [name, *(mean_cell(found[name], write) if name in found else "" for found in columns.values())] for name in names
     ]
-    return Table(title, ["predicted by", *columns], rows, f"{caption} {CAPTION}".strip())
+    return Table(title, ["predicted by", *columns], rows, f"{caption} {CAPTION} {own}.".strip())
 
 
 class Comparison(NamedTuple):

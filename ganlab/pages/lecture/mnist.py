@@ -34,16 +34,17 @@ def section(runs: Sequence[Run]) -> Section:
     return Section(
         "MNIST: is a convolutional net better than a perceptron, also when a digit is moved?",
         [
-            Text([_answer(sizes, decided), _shift_answer(shifts, decided), _lesson(runs, small)]),
+            Text([_answer(sizes, decided), _shift_answer(shifts, decided), _lesson(runs) + small]),
             scores(
                 "Test accuracy by number of training images",
                 {f"{int(n):,} images": {net: sizes[net][n] for net in (MLP, CNN)} for n in sizes[CNN]}, percent,
-                "All from the same number of updates.",
+                "All from about the same number of updates, on the same test images.",
+                own="initial weights, batches and, where not all are taken, training images",
             ),
             _figure(
                 "How many images does each need?", sizes, "training images", True,
                 f"Accuracy on test images that training did not see. Faint: each of {n_seeds} seeds, with training images of "
-                "its own that are the same for both nets; thick: their mean with its 95 % interval.",
+                "its own where not all are taken, the same for both nets; thick: their mean with its 95 % interval.",
             ),
             _figure(
                 "And when the digit is moved?", shifts, "pixels moved", False,
@@ -94,11 +95,12 @@ def _shift_answer(shifts: Scores, decided: Sequence[Comparison]) -> str:
     )
 
 
-def _lesson(runs: Sequence[Run], small: str) -> str:
+def _lesson(runs: Sequence[Run]) -> str:
     sizes: Mapping[str, float] = {r.experiment.subject: trace.last(r.trace, "n_parameters").iloc[0] for r in runs}
     return (
-        f"The MLP has {sizes[MLP]:,.0f} parameters, one for every pixel and unit; the CNN has {sizes[CNN]:,.0f}, and its "
-        f"filters are the same at every place, which is why a moved digit is less strange to it.{small}"
+        f"The MLP has {sizes[MLP]:,.0f} parameters, and its first layer a weight for every pixel and unit; the CNN has "
+        f"{sizes[CNN]:,.0f}, and its filters are the same at every place, so that what one learns of a stroke holds where the "
+        "stroke is moved to."
     )
 
 
