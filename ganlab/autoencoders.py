@@ -239,6 +239,8 @@ def train(
     """
     started = time.perf_counter()
     images, settings, members = _images(data), experiment.settings, experiment.members(places)
+    if "sha256" in experiment.settings and _digest(images) != experiment.settings["sha256"]:
+        raise InputError(f"these are not the data that {experiment.title} was planned on; give `train` the same")
     coder, optimizer = coder_of(experiment, images), OPTIMIZERS[settings["optimizer"]]
 
     # initialise: one state a member, from its own streams

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -244,9 +244,9 @@ class Groups:
         """Return what picks each group out of a leaf `[member, ...]`: a place, or a slice of places."""
         return [m if self._alone else slice(m, m + self._group) for m in range(0, n, self._group)]
 
-    def _by_step(self, leaf: Tensor, first: int, last: int) -> Sequence[Tensor]:
+    def _by_step(self, leaf: Tensor, first: int, last: int) -> Iterable[Tensor]:
         """Return one member's draws `[step, ...]`, or a group's `[member, step, ...]`, step by step, each in one piece."""
-        return leaf[first:last].unbind() if self._alone else leaf[:, first:last].transpose(0, 1).contiguous().unbind()
+        return leaf[first:last].unbind() if self._alone else (leaf[:, i].contiguous() for i in range(first, last))
 
 
 class Graph:

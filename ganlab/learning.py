@@ -270,6 +270,8 @@ def train(
     """
     started = time.perf_counter()
     members, settings = experiment.members(places), experiment.settings
+    if "sha256" in experiment.settings and _digest(data) != experiment.settings["sha256"]:
+        raise InputError(f"these are not the data that {experiment.title} was planned on; give `train` the same")
     lessons = [prepare(data, experiment, member) for member in members]
     task, optimizer, net = lessons[0].task, OPTIMIZERS[settings["optimizer"]], network(experiment, lessons[0])
 
@@ -292,7 +294,6 @@ def train(
         batch: Batch = stack([draw(own, settings["batch"], lesson.stream) for own, lesson in zip(rows, lessons, strict=True)])
         return batch
 
-    # train in blocks: draw, step, look
     state, readings, faults = fit(
         advance, state, drawn, lambda state: looks(state, split, scaling), experiment.steps, experiment.every, tick
     )

@@ -33,7 +33,7 @@ from ganlab.data.images import scaled
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
 from ganlab.game import initial, step
-from ganlab.metrics.judge import MOST, judge_of
+from ganlab.metrics.judge import judge_of, peak_bytes
 from ganlab.optim import OPTIMIZERS
 from ganlab.planning import build, distribution
 from ganlab.registry import InputError
@@ -190,7 +190,9 @@ def _gan(experiment: Experiment) -> Need:
     kept += 2 * 8 * min(train.LOSSES, experiment.steps)
     kept += _bytes(state.generator.parameters) + 4 * s["batch"] * math.prod(data.shape)  # their average, and fakes remembered
     n_bytes = 2 * _bytes(state) + block + inputs + kept + max(block, update, look, together * alone)
-    return Need(PROCESS_BYTES + _bytes(list(vars(data).values())) + shared + int(max(alone, turned)), int(n_bytes))
+    judging = peak_bytes(len(data.train)) if s.get("labelled") and hasattr(data, "train_labels") else 0
+    once = PROCESS_BYTES + _bytes(list(vars(data).values())) + shared
+    return Need(once + int(max(alone, turned, judging)), int(n_bytes))
 
 
 def _classifier(experiment: Experiment) -> Need:
@@ -233,7 +235,7 @@ def _application(experiment: Experiment) -> Need:
     short = replace(experiment, steps=1, every=1, settings=settings)
     training = applications.Training(short, short.members()[-1:], images)  # of the numbers compared, the last train most
     judge_of(images)
-    shared, judging = _bytes(training.split), 3 * 8 * min(len(images.train), MOST) ** 2
+    shared, judging = _bytes(training.split), peak_bytes(len(images.train))
     peak = _peak(lambda: applications.APPLICATIONS[experiment.subject].learn(training))
     return Need(PROCESS_BYTES + 3 * shared + judging, max(0, peak - shared))
 

@@ -125,11 +125,11 @@ def _generator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
     p, settings = Parts.of(s), dict(s["generator"])
     net = NETS[settings.pop("net")]
     if "identification" in p.penalties:
-        return Several(p.categories, lambda: net(s["latent"], plain_shape(shape), **settings))
-    made = net(s["latent"] + p.categories, plain_shape(shape), **settings)
+        return Several(p.categories, lambda: net(s["latent"], _plain_shape(shape), **settings))
+    made = net(s["latent"] + p.categories, _plain_shape(shape), **settings)
     if p.shown != "latent":
         return made
-    return Bidirectional(made, net(plain_shape(shape), s["latent"], **{**settings, "output": None}))
+    return Bidirectional(made, net(_plain_shape(shape), s["latent"], **{**settings, "output": None}))
 
 
 def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
@@ -142,7 +142,7 @@ def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
         features = net(size, width, hidden, **{**settings, "output": settings["activation"]})
         return Projection(features, width, p.categories)
     n_in = {
-        "sample": plain_shape((p.packing * shape[0], *shape[1:])),
+        "sample": _plain_shape((p.packing * shape[0], *shape[1:])),
         "label": size + p.categories,
         "latent": p.packing * (size + s["latent"]),
     }[p.shown]
@@ -151,7 +151,7 @@ def _discriminator(s: Mapping[str, Any], shape: tuple[int, ...]) -> nn.Module:
     return nn.Sequential(made, OneAgainstGenerators()) if "identification" in scored else made
 
 
-def plain_shape(shape: tuple[int, ...]) -> Any:
+def _plain_shape(shape: tuple[int, ...]) -> Any:
     """Return the size of a vector, or the shape of an image."""
     return shape[0] if len(shape) == 1 else shape
 

@@ -131,6 +131,14 @@ def test_a_gan_of_the_same_seed_sees_the_same_images_and_is_measured_against_the
     assert names <= set(autoencoders.perform(planned).trace["name"]) & set(train_game(game, images, gan).trace["name"])
 
 
+def test_a_plan_on_images_of_ones_own_is_not_trained_on_others_of_their_name() -> None:
+    own = replace(distributions.get("digits"), train=255 - distributions.get("digits").train)
+    planned = plan("autoencoder", **{**SMALL, "data": own})
+    autoencoders.train(own, planned)
+    with pytest.raises(InputError, match="these are not the data that autoencoder on digits was planned on"):
+        autoencoders.perform(planned)
+
+
 def test_a_huge_rate_diverges_with_step_and_place_and_leaves_the_others_alone() -> None:
     broken = autoencoders.perform(plan("vae", **{**SMALL, "seeds": [1]}, optimizer="sgd", lr=[1e-6, 1e38]))
     sound, diverged = broken.outcome.to_dict("records")

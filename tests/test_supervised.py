@@ -223,6 +223,12 @@ def test_fewer_test_images_are_the_same_for_every_seed_and_net_and_change_no_tra
     assert torch.equal(few.train, digits.train)
     whole, part = (perform(plan("mlp", "digits", seeds=1, epochs=2, n_train=256, n_test=n)) for n in (0, 50))
     assert part.samples["hardest"].shape == whole.samples["hardest"].shape
+    losses = [
+        supervised._train(plan("mlp", "digits", seeds=1, epochs=2, n_train=256, n_test=n), None, None).samples["test_losses"]
+        for n in (0, 50)
+    ]
+    same = (few.test[:, None] == digits.test).all((2, 3)).int().argmax(1).numpy()  # where the 50 stand among all
+    np.testing.assert_allclose(losses[1][0], losses[0][0, same], rtol=1e-5, atol=1e-6)
     assert select(part.trace, "confusion")["value"].sum() == 50
     right = select(part.trace, "confusion").query("index == '0,0'")["value"].item()
     assert 0 < right <= int((few.test_labels == 0).sum())

@@ -300,6 +300,8 @@ def test_an_interrupted_sweep_of_many_goes_on_with_the_same_blocks(
     monkeypatch.setattr(sweeping, "fit", fit)
     sweep([first, second], store, workers=2, console=Said().console)
     assert asked == [([second], False)]
+    whole = real([first, second], 2, None, False).splits[second]
+    assert real([second], 2, None, False).splits[second] == whole
 
 
 def test_memory_is_told_before_the_run(tmp_path: Path, stubbed: types.SimpleNamespace) -> None:

@@ -104,6 +104,8 @@ def plan(
     at_least("batch", structure["batch"])
     for name, widths in structure.items():
         if name.startswith("hidden"):
+            if not isinstance(widths, list | tuple):
+                raise InputError(f"{name} must be a list of widths, such as (128,); got {widths!r}")
             for width in widths:
                 at_least(f"each of {name}", width)
     chosen.check(structure, found)
@@ -116,6 +118,8 @@ def labelled_images(name: str) -> LabelledImages:
     found = distributions.get(name)
     if not isinstance(found, LabelledImages):
         raise InputError(f"data {name!r} are no images with labels; applications take 'digits' or 'mnist'")
+    if found.low != -1.0:
+        raise InputError(f"applications take images in [-1, 1]; those of {name!r} begin at {found.low:g}, leave out low")
     return found
 
 
@@ -217,6 +221,14 @@ def updated(loss: Callable[[Tensor], Tensor], player: State, numbers: Numbers) -
 def largest(**players: State) -> dict[str, Tensor]:
     """Return each player's largest weight, which shows where numbers cease to be finite."""
     return {f"weights of the {name}": player.parameters.abs().amax() for name, player in players.items()}
+
+
+def accuracies(scores: Callable[[Tensor], Tensor], split: Split, own: Tensor) -> dict[str, Tensor]:
+    """Return the accuracy on the test images, and on the training images at the member's own places."""
+    return {
+        "test_accuracy": accuracy(scores(split.test_x), split.test_y),
+        "train_accuracy": accuracy(scores(split.x[own]), split.y[own]),
+    }
 
 
 def accuracy(scores: Tensor, y: Tensor) -> Tensor:

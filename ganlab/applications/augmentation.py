@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from torch.utils._pytree import tree_map
 
 from ganlab import applications, game, rng
-from ganlab.applications import APPLICATIONS, Application, Found, Training, accuracy, few, largest, perceptron, updated
+from ganlab.applications import APPLICATIONS, Application, Found, Training, accuracies, few, largest, perceptron, updated
 from ganlab.data.images import LabelledImages
 from ganlab.draws import BLOCK, draw
 from ganlab.engine import MAPS, Advance, stack
@@ -25,6 +25,7 @@ from ganlab.optim import Numbers
 from ganlab.planning import build
 from ganlab.planning import plan as plan_gan
 from ganlab.registry import InputError
+from ganlab.variants import PLACEMENT
 
 
 class Pool(NamedTuple):
@@ -71,7 +72,7 @@ def generated(training: Training, few_images: list[LabelledImages], seeds: list[
     numbers = place({name: torch.tensor([m.numbers[name] for m in planned.members()]) for name in planned.numbers})
     advance = Advance(
         partial(game.step, played), numbers, engine=training.engine, n_steps=planned.steps,
-        n_updates=2 * planned.steps * len(seeds), compiled=training.compiled,
+        n_updates=planned.steps * (played.n_critic + 1 + played.unroll) * len(seeds), compiled=training.compiled,
     )  # fmt: skip
     streams = [{purpose: rng.stream(seed, purpose) for purpose in rng.PURPOSES} for seed in seeds]
     for start in range(0, planned.steps, BLOCK):
@@ -94,7 +95,8 @@ def learn(training: Training) -> Found:
     """Return what becomes of all members.
 
     Trace: `test_accuracy` and `train_accuracy` (on the real images) by step; at the end `label_agreement`, the share of a
-    member's generated images that a judge (`ganlab.metrics.judge`) takes for what they were asked to be; NaN without any.
+    member's generated images that a judge (`ganlab.metrics.judge`) takes for the class that is taught with them; NaN without
+    any.
     """
     s, split, images = training.settings, training.split, training.images
     net = perceptron(training.n_pixels, images.n_classes, s["hidden"], "classifier")
@@ -108,11 +110,7 @@ def learn(training: Training) -> Found:
         return Batch(split.x[some], split.y[some], pool.x[made], pool.y[made])
 
     def look(player: State, own: Tensor) -> dict[str, Tensor]:
-        scores = partial(net.apply, player.parameters)
-        return {
-            "test_accuracy": accuracy(scores(split.test_x), split.test_y),
-            "train_accuracy": accuracy(scores(split.x[own]), split.y[own]),
-        }
+        return accuracies(partial(net.apply, player.parameters), split, own)
 
     looks, own = MAPS[training.engine](look), stack(chosen)
     fitted = training.fit(
@@ -153,7 +151,12 @@ def _check(settings: Mapping[str, Any], images: LabelledImages) -> None:
         raise InputError(f"shuffled must be True or False; got {settings['shuffled']!r}")
     if not isinstance(settings["gan"], Mapping) or "variant" not in settings["gan"]:
         raise InputError(f"gan must be settings with a variant, such as {{'variant': 'cgan'}}; got {settings['gan']!r}")
-    if not gan(settings, images, (0,)).settings.get("labelled"):
+    if wrong := sorted({"seeds", "data", "every", *PLACEMENT}.intersection(settings["gan"])):
+        raise InputError(f"the GAN of an augmentation takes its {', '.join(wrong)} from the experiment; leave that out of gan")
+    planned = gan(settings, images, (0,))
+    if len(planned.members()) > 1:
+        raise InputError(f"gan takes one value for each number; got lists for {', '.join(planned.varied)}")
+    if not planned.settings.get("labelled"):
         variant = settings["gan"]["variant"]
         raise InputError(f"augmentation needs a GAN that is asked for a class, such as 'cgan'; got {variant!r}")
 

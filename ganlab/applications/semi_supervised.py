@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, softplus
 
 from ganlab import applications, rng
-from ganlab.applications import APPLICATIONS, Application, Found, Training, accuracy, few, perceptron
+from ganlab.applications import APPLICATIONS, Application, Found, Training, accuracies, few, perceptron
 from ganlab.applications.two_players import Nets, Players, alternate
 from ganlab.data.images import LabelledImages
 from ganlab.draws import BLOCK
@@ -86,11 +86,7 @@ def learn(training: Training) -> Found:
         return Batch(split.x[some], split.y[some], split.x[any_one], z)
 
     def look(players: Players, own: Tensor) -> dict[str, Tensor]:
-        scores = partial(nets.discriminator.apply, players.discriminator.parameters)
-        return {
-            "test_accuracy": accuracy(scores(split.test_x), split.test_y),
-            "train_accuracy": accuracy(scores(split.x[own]), split.y[own]),
-        }
+        return accuracies(partial(nets.discriminator.apply, players.discriminator.parameters), split, own)
 
     looks, own = MAPS[training.engine](look), stack(labelled)
     fitted = training.fit(

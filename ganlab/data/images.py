@@ -87,7 +87,9 @@ class LabelledImages:
         return scaled(self.test[index], self.low).to(generator.device if generator.device.type != "cpu" else self.test.device)
 
     def to(self, device: str) -> LabelledImages:
-        """Return the same images on another device."""
+        """Return the same images on another device; these where they are there already."""
+        if self.train.device == torch.device(device):
+            return self
         moved = {name: getattr(self, name).to(device) for name in ("train", "train_labels", "test", "test_labels")}
         return replace(self, **moved)
 
