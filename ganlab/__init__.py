@@ -14,6 +14,7 @@ _PUBLIC = {
     "Experiment": "experiment",
     "Game": "game",
     "InputError": "registry",
+    "Recorder": "recorder",
     "Run": "experiment",
     "Store": "store",
     "compare": "diagnoses",

@@ -56,9 +56,9 @@ class Experiment:
     Parameters
     ----------
     kind
-        What is trained: "gan", "classifier" for the supervised baselines on images, "learner" for tables and series,
-        "autoencoder", or "application" for what GANs are used for; what is timed: "throughput", or "frameworks" for one net in
-        PyTorch, TensorFlow and JAX.
+        What is trained: "gan", "recorded" for a GAN in somebody else's loop, "classifier" for the supervised baselines on
+        images, "learner" for tables and series, "autoencoder", or "application" for what GANs are used for; what is timed:
+        "throughput", or "frameworks" for one net in PyTorch, TensorFlow and JAX.
     subject
         The variant, classifier, net or autoencoder, by name; for nets of your own, the text that describes them.
     data

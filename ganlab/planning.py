@@ -62,7 +62,7 @@ def plan(
     usual_data, usual_steps = chosen.pop("data", "ring8"), chosen.pop("steps", 3000)
     _check_known("setting", settings, {*STRUCTURE, *NEUTRAL, *NUMBERS, *PARTS, *SHORT, *ROLES})
     found = distribution(usual_data if data is None else data)
-    usual = {**STRUCTURE, **NEUTRAL, "evaluation": _evaluation(found)}
+    usual = {**STRUCTURE, **NEUTRAL, "evaluation": evaluation_size(found)}
     structure = {name: settings.get(name, chosen.get(name, default)) for name, default in usual.items()}
     structure |= {role: net_settings(role, chosen.get(role, {}), settings) for role in ROLES}
     structure["penalties"] = [name for name in PARTS if name in own_penalties or name in settings]
@@ -83,7 +83,7 @@ def plan_game(
     """Return the experiment of a game with nets of one's own, which are named by their text and first initial weights."""
     _check_known("setting for a Game", settings, {*NUMBERS, *PLACEMENT, *WATCHING, "batch", *game.penalties})
     found = distribution("ring8" if data is None else data)
-    usual = {**STRUCTURE, **NEUTRAL, "evaluation": _evaluation(found)}
+    usual = {**STRUCTURE, **NEUTRAL, "evaluation": evaluation_size(found)}
     structure = {
         **{name: getattr(game, name) for name in (*STRUCTURE, *NEUTRAL) if hasattr(game, name)},
         **{name: settings.get(name, usual) for name, usual in PLACEMENT.items()},
@@ -114,7 +114,7 @@ def build(experiment: Experiment, data: Any = None) -> tuple[Game, Any]:
     return game, found
 
 
-def _evaluation(data: Any) -> int:
+def evaluation_size(data: Any) -> int:
     """Return how many samples a look takes unless told: the usual number, or as many as give each known mode its `DUE`."""
     lightest = float(data.weights.min()) if has_modes(data) else 1.0
     return max(STRUCTURE["evaluation"], math.ceil(DUE / lightest - 1e-6))

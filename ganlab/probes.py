@@ -298,11 +298,16 @@ def movement(view: View) -> Reading:
     """
     fake, real = view.fake[: len(view.real)].flatten(1), view.real.flatten(1)
     unit = _unit(view.real)
-    moved = (view.profile - view.before).abs().mean() if len(view.before) else torch.zeros_like(unit)
+    moved = motion(view.profile, view.before, view.real) if len(view.before) else torch.zeros_like(unit)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
     return _one(
-        distance=distance(view.profile, view.real), motion=moved / unit, sample_scale=far / (unit * fake.shape[1] ** 0.5)
+        distance=distance(view.profile, view.real), motion=moved, sample_scale=far / (unit * fake.shape[1] ** 0.5)
     )
+
+
+def motion(now: Tensor, before: Tensor, real: Tensor) -> Tensor:
+    """Return how far apart two profiles of generated samples are, in the unit of real ones `[n, *shape]`, see `movement`."""
+    return (now - before).abs().mean() / _unit(real)
 
 
 def distance(of: Tensor, real: Tensor) -> Tensor:

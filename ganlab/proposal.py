@@ -118,7 +118,7 @@ def propose(
     """Return the remedies that fit what fails in a run, and the experiments that try them; arguments as of `repair`."""
     e = run.experiment
     if e.kind != "gan":
-        raise InputError(f"only runs of GANs can be repaired; {e.id} is of kind {e.kind!r}")
+        raise InputError(f"only runs of GANs that ganlab trained can be repaired; {e.id} is of kind {e.kind!r}")
     for name in remedies:
         REMEDIES.entry(name)
     part = part_of(run, where)

@@ -57,7 +57,9 @@ LAYERS = [
     {"blocks", "flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
-    {"calibration", "proposal"},
+    {"borrowed"},
+    {"look"},
+    {"calibration", "proposal", "recorder"},
     {"trial"},
     {"plots"},
     {"application_plots", "convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots"}

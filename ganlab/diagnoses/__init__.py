@@ -6,7 +6,7 @@ does not apply. The rate, its interval and the claim about it are added here, th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -114,6 +114,77 @@ def diagnose(run: Run) -> Diagnoses:
                 mine = found[found["member"].isin(places)].reset_index(drop=True)
                 items.append(_over_seeds(entry.name, where, mine, entry.source, texts))
     return Diagnoses(items)
+
+
+@dataclass(frozen=True)
+class OneVerdict:
+    """What a diagnosis says of one run of one seed; no rate follows from it."""
+
+    code: str
+    title: str
+    verdict: Verdict
+    onset: float
+    """Step since when; NaN unless present."""
+    evidence: str
+    threshold: str
+    advice: str
+    source: str
+
+
+class Verdicts(Mapping[str, OneVerdict]):
+    """Verdicts on one seed, by the code of the diagnosis, and printable."""
+
+    def __init__(self, found: Mapping[str, OneVerdict], looked: str) -> None:
+        self._found, self._looked = dict(found), looked
+
+    def __getitem__(self, code: str) -> OneVerdict:
+        DIAGNOSES.entry(code)
+        return self._found[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def present(self) -> list[OneVerdict]:
+        """The failures that are there."""
+        return [one for one in self._found.values() if one.verdict == "present"]
+
+    def line(self) -> str:
+        """Return the failures that are there, with the step since when, in one line."""
+        named = ", ".join(f"{one.title.lower()} since step {one.onset:g}" for one in self.present)
+        return named or ("no failure" if any(one.verdict == "absent" for one in self._found.values()) else "too early to tell")
+
+    def __repr__(self) -> str:
+        lines = []
+        for one in self._found.values():
+            since = f" since step {one.onset:g}" if one.verdict == "present" else ""
+            lines.append(f"{one.title}: {one.verdict}{since}. {one.evidence}")
+            lines += [f"    {one.advice}"] if one.verdict == "present" else []
+        return "\n".join([*lines, self._looked])
+
+
+def verdicts_of(run: Run, member: int = 0) -> Verdicts:
+    """Return what every diagnosis says of one member of a run: a named failure waits for no more seeds, its rate does."""
+    found = {}
+    for entry in DIAGNOSES.entries():
+        said = entry.thing(run)
+        texts = {name: entry.facts[name] for name in ("title", "threshold", "advice")}
+        if isinstance(said, str):
+            told: tuple[Any, ...] = "not applicable", np.nan, said
+        else:
+            row = said[said["member"] == member].iloc[0]
+            told = row["verdict"], row["onset"], row["evidence"]
+        texts |= dict(zip(("verdict", "onset", "evidence"), told, strict=True))
+        found[entry.name] = OneVerdict(entry.name, source=entry.source, **texts)
+    n = run.trace["step"].nunique()
+    return Verdicts(
+        found,
+        f"From {n} looks, {run.experiment.every} steps apart, at one seed: how often this happens takes more of them, "
+        "as by ganlab.repeat(train, seeds=32).",
+    )
 
 
 def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts: dict[str, str]) -> Diagnosis:

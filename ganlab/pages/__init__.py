@@ -50,7 +50,7 @@ def pages_of(runs: Sequence[Run]) -> list[Page]:
     """Return a page for the GANs among the runs, one for those whose generator freezes, one for those over several numbers,
     one for the samples of autoencoders, one for the classifiers of each data set, one for the learners of each, one for each
     application, and one for timings."""
-    gans = [run for run in runs if run.experiment.kind == "gan" and not is_frozen(run)]
+    gans = [run for run in runs if run.experiment.kind in ("gan", "recorded") and not is_frozen(run)]
     frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
     maps = [run for run in gans if len(run.experiment.varied) > 1]
     gans = [run for run in gans if len(run.experiment.varied) < 2]

@@ -1,0 +1,258 @@
+"""Somebody's own nets as a game that the probes can read, without moving anything in them.
+
+A borrowed net is called with copies of its parameters and buffers, so that batch norm, dropout and spectral norm do what they
+do in training and keep nothing of it. Derivatives are taken by `torch.autograd`, which any module allows, and not by
+`torch.func`, which many do not.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ganlab.game import Batch, Game, Player, Shown, State
+from ganlab.objectives import OBJECTIVES
+from ganlab.probes import View
+from ganlab.registry import InputError, unknown
+from ganlab.updates import NOTHING
+
+Latent = tuple[Tensor, ...]
+"""What a borrowed generator is called with: latents first, then what it is conditioned on."""
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """Return the module inside what compiles it or copies it to several devices."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if inner is None and isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if inner is None:
+            return module
+        module = inner
+
+
+class BorrowedNet:
+    """A module as a function `apply(vector, *inputs)` of its parameters in one vector; the module keeps its own.
+
+    Raises
+    ------
+    InputError
+        For what is no module, or has no parameters, or some that are not there yet.
+    """
+
+    def __init__(self, module: nn.Module, role: str) -> None:
+        if not isinstance(module, nn.Module):
+            raise InputError(f"the {role} must be an nn.Module; got {type(module).__name__}")
+        self.role, self.module = role, bare(module)
+        parameters = dict(self.module.named_parameters())
+        if lazy := [name for name, p in parameters.items() if isinstance(p, nn.parameter.UninitializedParameter)]:
+            raise InputError(f"parameter {lazy[0]!r} of the {role} has no shape yet; call the net once before it is recorded")
+        if not parameters:
+            raise InputError(f"the {role} has no parameters to train")
+        self.shapes = {name: p.shape for name, p in parameters.items()}
+        self.sizes = [p.numel() for p in parameters.values()]
+        self.dtypes = [p.dtype for p in parameters.values()]
+
+    def __str__(self) -> str:
+        return str(self.module)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the parameter tensors, in the order in which they lie in the vector."""
+        return tuple(self.shapes)
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(self.sizes)
+
+    def vector(self) -> Tensor:
+        """Return a copy of the parameters as they are now, `[n_parameters]`, float32 or wider."""
+        joined = torch.cat([p.detach().reshape(-1) for p in self.module.parameters()])
+        return joined.to(torch.promote_types(joined.dtype, torch.float32))
+
+    def unflatten(self, vector: Tensor) -> dict[str, Tensor]:
+        """Return the parameters by name, each of its own type."""
+        parts = zip(self.shapes.items(), vector.split(self.sizes), self.dtypes, strict=True)
+        return {name: part.view(shape).to(dtype) for (name, shape), part, dtype in parts}
+
+    def apply(self, vector: Tensor, *inputs: Tensor) -> Any:
+        """Return the module's output with these parameters, and with copies of its buffers."""
+        buffers = {name: buffer.detach().clone() for name, buffer in self.module.named_buffers()}
+        return functional_call(self.module, {**self.unflatten(vector), **buffers}, inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class BorrowedGame(Game):
+    """Two borrowed nets and the objective they are trained by; latents and their conditions are a tuple.
+
+    `shown` is "label" where the nets are conditioned, since what a logit says then depends on more than a sample.
+    """
+
+    n_latents: int = 1
+    """Tensors at the start of a latent that the generator alone is given; the others are conditions of both nets."""
+    probabilities: bool = False
+    """Whether the discriminator ends in a sigmoid, though the objective is one of logits."""
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(unknown("objective", self.objective, OBJECTIVES))
+        nets = BorrowedNet(self.generator, "generator"), BorrowedNet(self.discriminator, "discriminator")  # type: ignore[arg-type]
+        object.__setattr__(self, "nets", nets)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.nets[0].module.parameters()).device
+
+    @property
+    def dtypes(self) -> tuple[torch.dtype, torch.dtype]:
+        """Of both nets' first parameters."""
+        return self.nets[0].dtypes[0], self.nets[1].dtypes[0]
+
+    def state(self) -> State:
+        """Return copies of both nets' parameters as they are now."""
+        return State(*(Player(net.vector(), ()) for net in self.nets))
+
+    def generate(self, theta: Tensor, latent: Any) -> Tensor:
+        """Return fake samples `[n, *shape]`."""
+        made: Tensor = first(self.nets[0].apply(theta, *latent))
+        return made
+
+    def show_as_they_are(self, psi: Tensor, theta: Tensor, real: Tensor, fake: Tensor, batch: Batch) -> Shown:
+        """Return what the discriminator is shown of these samples, each with its conditions."""
+        conditions = batch.latent[self.n_latents :]
+
+        def score(x: Tensor) -> Tensor:
+            output = first(self.nets[1].apply(psi, x, *conditions))
+            return logits(output, self.probabilities)[:, None]
+
+        return Shown(score, lambda x: x, real, fake, fake)
+
+
+def first(output: Any) -> Tensor:
+    """Return the output, or the first of several. Raises InputError for what is no tensor."""
+    while isinstance(output, tuple | list) and output:
+        output = output[0]
+    if isinstance(output, Mapping) and output:
+        return first(next(iter(output.values())))
+    if not isinstance(output, Tensor):
+        raise InputError(f"a net must return a tensor, or a tuple that begins with one; got {type(output).__name__}")
+    return output
+
+
+def logits(output: Tensor, probabilities: bool) -> Tensor:
+    """Return a discriminator's output as logits `[n]`, float32 or wider: the mean over patches where there are several.
+
+    A probability that is rounded to 0 or 1 has the logit at which that happens, and no gradient, as in training.
+    """
+    flat = output.reshape(len(output), -1)
+    flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
+    if probabilities:
+        ends = torch.finfo(output.dtype)
+        flat = flat.clamp(min=ends.tiny).log() - (1 - flat).clamp(min=ends.eps / 2).log()
+    return flat.mean(1)
+
+
+MERE_SHAPES = ("View", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Alias", "Select", "Slice", "Mean", "ToCopy", "Clone")
+
+
+def last_operation(output: Tensor) -> str:
+    """Return the name of the operation that made a tensor with a graph, those that only change its shape left out."""
+    node = output.grad_fn
+    while node is not None and any(word in node.name() for word in MERE_SHAPES):
+        node = node.next_functions[0][0]
+    return "" if node is None else node.name()
+
+
+class BorrowedView(View):
+    """A `View` of borrowed nets: the same quantities, by `torch.autograd`."""
+
+    @cached_property
+    def generation(self) -> tuple[Tensor, Any]:
+        theta = self.state.generator.parameters.detach().requires_grad_()
+        sample = self.game.generate(theta, self.batch.latent)
+
+        def back(at_sample: Tensor) -> tuple[Tensor]:
+            return (_gradient(sample, theta, at_sample),)
+
+        return sample.detach(), back
+
+    @cached_property
+    def judged(self) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+        """Logits of real and fake, the discriminator's loss, and its gradient."""
+        theta, psi = self.state.generator.parameters, self.state.discriminator.parameters.detach().requires_grad_()
+        seen = self.game.show(psi, theta, self.sample, self.batch, self.numbers)
+        real, fake = seen.logits(seen.real), seen.logits(seen.fake)
+        loss = OBJECTIVES[self.game.objective](real, fake).discriminator
+        return (real.detach(), fake.detach()), loss.detach(), _gradient(loss, psi)
+
+    @cached_property
+    def logits(self) -> tuple[Tensor, Tensor]:
+        return self.judged[0]
+
+    @cached_property
+    def pull(self) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        theta, psi = self.state.generator.parameters, self.state.discriminator.parameters
+        sample = self.sample.detach().requires_grad_()
+        loss = self.game.loss_at_fakes(sample, theta, psi, self.batch, self.numbers, NOTHING)
+        return (_gradient(loss, sample), torch.zeros_like(theta)), loss.detach()
+
+    @cached_property
+    def moves(self) -> Mapping[str, tuple[Tensor, Tensor]]:
+        (at_sample, _), g_loss = self.pull
+        _, d_loss, of_discriminator = self.judged
+        return {"generator": (self.generation[1](at_sample)[0], g_loss), "discriminator": (of_discriminator, d_loss)}
+
+
+def _gradient(of: Tensor, by: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return the derivative, 0 where nothing depends on it."""
+    if not of.requires_grad:
+        return torch.zeros_like(by)
+    (found,) = torch.autograd.grad(of, by, weight, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(by) if found is None else found.detach()
+
+
+@contextmanager
+def untouched(*modules: nn.Module) -> Iterator[None]:
+    """Let nets be called inside, and leave all random streams and the modules' own attributes as they were.
+
+    Inside, random numbers are the same each time, gradients can be taken whatever surrounds the call, and nothing is compiled.
+    """
+    parts = [part for module in modules for part in module.modules()]
+    attributes = [dict(part.__dict__) for part in parts]
+    devices = {p.device for module in modules for p in module.parameters() if p.device.type not in ("cpu", "meta")}
+    of_devices = [(torch.get_device_module(device), device) for device in devices]
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  (the stream that users share)
+    states_of_devices = [module.get_rng_state(device) for module, device in of_devices]
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        try:
+            torch.default_generator.manual_seed(0)
+            for module, device in of_devices:
+                with module.device(device) if hasattr(module, "device") else ExitStack():
+                    module.manual_seed(0)
+            yield
+        finally:
+            torch.set_rng_state(states[0])
+            random.setstate(states[1])
+            np.random.set_state(states[2])  # noqa: NPY002
+            for (module, device), state in zip(of_devices, states_of_devices, strict=True):
+                module.set_rng_state(state, device)
+            for part, before in zip(parts, attributes, strict=True):
+                now = part.__dict__
+                if len(now) != len(before) or any(before.get(name, part) is not value for name, value in now.items()):
+                    now.clear()
+                    now.update(before)

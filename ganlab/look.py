@@ -1,0 +1,189 @@
+"""One look at borrowed nets: what they are held against, fixed for the run, and what is read off them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganlab import rng
+from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, first, last_operation, untouched
+from ganlab.data import Points
+from ganlab.game import Batch, State
+from ganlab.objectives import OBJECTIVES
+from ganlab.planning import distribution, evaluation_size
+from ganlab.probes import PROBES, SLICED, applicable, has_held_out, has_modes
+from ganlab.registry import InputError
+from ganlab.watch import REFERENCE, Samples, cells_in_place_of_modes, readings_of
+
+HELD = 16_000_000
+"""Numbers of all real samples that are held, which are at most `REFERENCE` samples."""
+
+LARGE = 4096
+"""Numbers of a sample from which half as many are generated at a look."""
+
+PROJECTED = 1_000_000
+"""Most parameters of a player whose position is read: the directions are as large as eight such players."""
+
+Latents = Callable[[int], Latent]
+
+
+class Examples(NamedTuple):
+    """Real samples, what the nets are given beside each, and the distribution they stand for."""
+
+    data: Any
+    real: Tensor
+    """`[n, *shape]`, on the CPU; empty where the distribution has more."""
+    conditions: tuple[Tensor, ...] = ()
+    """`[n, ...]` each."""
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return n real samples and what goes with them."""
+        if not self.conditions:
+            return self.data.sample(n, generator), ()
+        chosen = torch.randint(len(self.real), (n,), generator=generator)
+        return self.real[chosen], tuple(c[chosen] for c in self.conditions)
+
+
+def examples_of(data: Any, held_out: Tensor | None) -> Examples:
+    """Return the examples that data are: a tensor, a tuple with conditions, a torch dataset or loader, or a distribution.
+
+    Of a dataset at most `most_held` samples are taken, evenly spaced.
+    """
+    if isinstance(data, torch.utils.data.DataLoader):
+        data = data.dataset
+    if isinstance(data, torch.utils.data.Dataset):
+        items = [data[round(i)] for i in torch.linspace(0, len(data) - 1, min(len(data), REFERENCE)).tolist()]  # type: ignore[arg-type]
+        data = torch.stack([torch.as_tensor(item[0] if isinstance(item, tuple | list) else item) for item in items])
+    if isinstance(data, tuple):
+        return together(*data, held_out=held_out)
+    if isinstance(data, Tensor):
+        return together(data, held_out=held_out)
+    if held_out is not None:
+        raise InputError("held_out= goes with data that are a tensor or dataset; a distribution brings its own")
+    return Examples(distribution(data), torch.empty(0))
+
+
+def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) -> Examples:
+    """Return the examples of real samples and their conditions. Raises InputError where they are not equally many."""
+    if uneven := [len(c) for c in conditions if len(c) != len(real)]:
+        raise InputError(f"there must be as many conditions as real samples, {len(real)}; got {uneven[0]}")
+    real = real.detach().cpu()
+    return Examples(Points(real.float(), held_out=None if held_out is None else held_out.detach().cpu()), real, conditions)
+
+
+def most_held(sample: Tensor) -> int:
+    """Return how many samples like this one are held."""
+    return max(2, min(REFERENCE, HELD // sample.numel()))
+
+
+@dataclass(frozen=True)
+class Against:
+    """What two nets are held against, the same at every look."""
+
+    game: BorrowedGame
+    data: Any
+    batch: Batch
+    """Of the size that they train on, on their device."""
+    latent: Latent
+    """Of the samples that are measured."""
+    real: Tensor
+    """To measure samples against, `[n, *shape]`, on the CPU."""
+    known: Tensor
+    """The same as the discriminator reads them, where it is."""
+    held_out: Any
+    cells: Any
+
+
+class Look(NamedTuple):
+    """What was seen at one step."""
+
+    step: int
+    readings: dict[Any, Tensor]
+    """By name and labels, `[part]`, on the CPU."""
+    profile: Tensor
+    fake: Tensor
+    """Samples `[n, *shape]`, on the CPU."""
+    broken: str
+    """The first layer that is not finite, or nothing."""
+
+
+def against(game: BorrowedGame, examples: Examples, latents: Latents, batch: int, n: int | None, seed: int) -> Against:
+    """Return what nets are held against: real samples, latents and conditions from the seed's evaluation stream.
+
+    Raises InputError where the nets do not fit the latents, the data or each other.
+    """
+    data, generator = examples.data, rng.stream(seed, "evaluation")
+    usual = evaluation_size(data) if has_modes(data) else 1000 if math.prod(data.shape) < LARGE else 500
+    n = usual if n is None else n
+    real, conditions = examples.draw(max(n, batch, SLICED), generator)
+    (kind, of_discriminator), device = game.dtypes, game.device
+    z, *others = latents(max(n, batch))
+    latent = (z.to(device, kind) if z.is_floating_point() else z.to(device), *(c.to(device) for c in (*others, *conditions)))
+    game, shape = _fitting(game, tuple(part[: min(batch, 8)] for part in latent), data)
+    to_nets = lambda x: x.reshape(len(x), *shape).to(device, of_discriminator)  # noqa: E731
+    return Against(
+        game, data, Batch(to_nets(real[:batch]), tuple(part[:batch] for part in latent), torch.empty(0)),  # type: ignore[arg-type]
+        tuple(part[:n] for part in latent), shown := real[: min(n, SLICED)], to_nets(shown),
+        to_nets(data.held_out(len(shown), generator)) if has_held_out(data) else (), cells_in_place_of_modes(data, n),
+    )  # fmt: skip
+
+
+def _fitting(game: BorrowedGame, latent: Latent, data: Any) -> tuple[BorrowedGame, tuple[int, ...]]:
+    """Return the game, told whether its discriminator ends in a sigmoid, and the shape in which its nets hand over a sample."""
+    with untouched(*(net.module for net in game.nets)):
+        theta, psi = (player.parameters for player in game.state())
+        try:
+            fake = game.generate(theta, latent)
+            output = first(game.nets[1].apply(psi.requires_grad_(), fake, *latent[game.n_latents :]))
+        except InputError:
+            raise
+        except Exception as error:  # a user's forward may fail in any way
+            shapes = ", ".join(str(tuple(part.shape)) for part in latent)
+            raise InputError(
+                f"the nets cannot be called with latents {shapes}: {error}; say latent= and data= as they take them"
+            ) from error
+    if len(fake) != len(latent[0]) or fake[0].numel() != math.prod(data.shape):
+        real = ", ".join(map(str, data.shape))
+        raise InputError(f"the generator makes samples {tuple(fake.shape)}, but real ones are [n, {real}]")
+    if len(output) != len(fake):
+        raise InputError(f"the discriminator must give an output for each of {len(fake)} samples; got {tuple(output.shape)}")
+    of_logits = OBJECTIVES.entry(game.objective).facts["threshold"] == 0
+    ends_in_sigmoid = last_operation(output) == "SigmoidBackward0"
+    return replace(game, probabilities=of_logits and ends_in_sigmoid), tuple(fake.shape[1:])
+
+
+def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look, Tensor]:
+    """Return what is seen now, and the fakes to be remembered, which are `past` next time; the nets are left as they were.
+
+    Samples are generated a batch at a time, as training does it, since batch norm in training looks at the batch.
+    """
+    game, n_batch = at.game, len(at.batch.real)
+    with untouched(*(net.module for net in game.nets)):
+        state = game.state()
+        with torch.no_grad():
+            parts = zip(*(part.split(n_batch) for part in at.latent), strict=True)
+            fake = torch.cat([game.generate(state.generator.parameters, part).float().cpu() for part in parts])
+        fake = fake.reshape(-1, *at.data.shape)
+        view = BorrowedView(game, state, at.batch, (), {}, at.data, at.known, at.held_out, past=past)  # type: ignore[arg-type]
+        readings: dict[Any, Tensor] = {}
+        for probe in applicable(at.data, "players"):
+            if probe is not PROBES["positions"] or max(net.n_parameters for net in game.nets) <= PROJECTED:
+                readings |= probe(view)
+        remembered = view.remembered.detach()
+    samples = Samples(at.data, fake, at.real, before, at.cells)
+    readings |= readings_of(samples, "samples")
+    read = {key: value.detach().double().cpu() for key, value in readings.items()}
+    return Look(step, read, samples.profile, fake, _broken(game, state)), remembered
+
+
+def _broken(game: BorrowedGame, state: State) -> str:
+    for net, player in zip(game.nets, state, strict=True):
+        if not torch.isfinite(player.parameters).all():
+            layers = net.unflatten(player.parameters).items()
+            return f"{net.role} layer {next(name for name, value in layers if not torch.isfinite(value).all())}"
+    return ""

@@ -1,0 +1,491 @@
+"""The same probes in somebody else's loop: two lines, and what they see is a `Run` like our own.
+
+    recorder = ganlab.Recorder(generator, discriminator, data=images, latent=64)
+    for step, real in enumerate(loader):
+        ...                                     # train as ever
+        recorder.record(step, real=real, d_loss=d_loss, g_loss=g_loss)
+
+Looking moves nothing (see `borrowed.untouched`), takes a bounded part of the time and bounded memory: when looks become many or
+dear, every second one is dropped and the next ones are twice as far apart, so that they stay evenly spaced. What fails in here
+is said once, and training goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from ganlab import rng, trace
+from ganlab.borrowed import BorrowedGame, untouched
+from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
+from ganlab.experiment import MOMENTS, Experiment, Run, at_least, outcome
+from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, most_held, together
+from ganlab.measures import measure_all
+from ganlab.objectives import OBJECTIVES
+from ganlab.probes import WHOLE, has_held_out, has_modes, motion
+from ganlab.registry import InputError
+from ganlab.store import Store
+from ganlab.surface import surfaces
+from ganlab.train import LOSSES, SHOWN, environment
+from ganlab.watch import copying, tidy
+
+LOOKS = 200
+"""Most looks that are kept: when there are more, every second one is dropped."""
+
+COST = 0.05
+"""Part of the time that looks may take."""
+
+KEPT = 300_000
+"""Numbers kept of the samples of one moment, which are 16 samples or more and at most `SHOWN`."""
+
+PENDING = 512
+"""Losses that wait where they are until they are read together, so that no step waits for a device."""
+
+BATCH = 64
+"""Real samples at once where no batch was seen."""
+
+LOG = logging.getLogger("ganlab")
+
+Sink = Callable[[int, Mapping[str, float]], None]
+"""Told the step and what was read at each look, by name."""
+
+
+class Told(NamedTuple):
+    """What the loop said of one step."""
+
+    step: int
+    discriminator: Any
+    generator: Any
+
+
+class Recorder:
+    """Watches two nets that somebody else trains, and gives verdicts at any step.
+
+    Parameters
+    ----------
+    generator, discriminator
+        Any modules on any device, also compiled ones or wrapped for several devices. The generator is called with latents, the
+        discriminator with samples, and both with the `inputs` of `record` after that.
+    data
+        What real samples are like: a tensor `[n, *shape]`, a tuple of it and the nets' further inputs, a torch dataset or
+        loader, or a data distribution of ganlab by name or object, such as "ring8", whose modes are known. None takes the first
+        real samples that `record` is given, and looks from then on.
+    objective
+        What the players minimise, by name (`ganlab list objectives`): which signal the generator gets depends on it.
+    latent
+        Size of a latent, its shape, a function that draws n, or a tensor of fixed ones. None reads it off the first layer.
+    every
+        Steps between two looks; more when looks are dear or many.
+    held_out
+        Real samples that training does not see, `[m, *shape]`; with them copying and overfitting are looked for.
+    evaluation
+        Samples that each look generates; None takes 1000, more where many modes are known, fewer for large images.
+    name, seed
+        What the run is called, and which seed it is. Runs that differ in their seed alone can be joined, see `ganlab.repeat`.
+    store
+        Folder into which `close` writes the run.
+    cost
+        Part of the time that looks may take.
+    sinks
+        Functions of step and readings, told at each look; one that fails is left out from then on.
+    on_verdict
+        Called with all verdicts when one of them changes.
+    stop_when
+        Codes of diagnoses, such as "divergence": `record` returns True once one of them is present.
+    status
+        Whether to print a line about each look on a terminal, and elsewhere about each change of a verdict.
+
+    Raises
+    ------
+    InputError
+        For nets, data or latents that do not fit each other, and for names that are not known. Later calls raise nothing.
+
+    Example
+    -------
+    >>> generator, discriminator = nn.Linear(4, 2), nn.Linear(2, 1)
+    >>> with Recorder(generator, discriminator, data="ring8", every=1, cost=1) as recorder:
+    ...     for step in range(3):
+    ...         stop = recorder.record(step)
+    >>> recorder.run.trace["step"].unique().tolist()
+    [0, 1, 2]
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        data: Any = None,
+        objective: str = "non_saturating",
+        latent: int | Sequence[int] | Callable[[int], Any] | Tensor | None = None,
+        every: int = 100,
+        *,
+        held_out: Tensor | None = None,
+        evaluation: int | None = None,
+        name: str = "recorded",
+        seed: int = 0,
+        store: str | Path | None = None,
+        cost: float = COST,
+        sinks: Sequence[Sink] = (),
+        on_verdict: Callable[[Verdicts], None] | None = None,
+        stop_when: str | Sequence[str] = (),
+        status: bool = False,
+    ) -> None:
+        at_least("every", every)
+        at_least("seed", seed, 0)
+        at_least("evaluation", 2 if evaluation is None else evaluation, 2)
+        self._stop_when = [stop_when] if isinstance(stop_when, str) else list(stop_when)
+        for code in self._stop_when:
+            DIAGNOSES.entry(code)
+        if not isinstance(cost, int | float) or not 0 < cost <= 1:
+            raise InputError(f"cost is the part of the time that looks may take, above 0 and at most 1; got {cost!r}")
+        self.name, self.seed = name, seed
+        self.fault = ""
+        """What failed in here, if anything did; nothing is seen from then on."""
+        draw, n_latents = _latents(generator, latent, seed)
+        self._game, self._latents = BorrowedGame(generator, discriminator, objective, n_latents=n_latents), draw
+        self._parts = [part for net in self._game.nets for part in net.module.modules()]
+        self._evaluation, self._held_out, self._cost = evaluation, held_out, cost
+        self._sinks, self._store, self._console = list(sinks), None if store is None else Store(store), Console(stderr=True)
+        self._on_verdict, self._status = on_verdict, status
+        self._examples: Examples | None = None
+        self._gathered: list[tuple[Tensor, ...]] = []
+        self._at: Against | None = None
+        if data is not None:
+            with untouched():
+                self._examples = examples_of(data, held_out)
+            against(self._game, self._examples, self._latents, 8, 8, seed)
+
+        # what is seen
+        self._step, self._stride, self._apart = -1, every, 1
+        self._looks: list[Look] = []
+        self._moments: list[tuple[int, Tensor]] = []
+        self._fake, self._past = torch.empty(0), torch.empty(0)
+        self._modes: list[bool] = []
+        self._waiting: list[Told] = []
+        self._told: deque[Told] = deque(maxlen=LOSSES)
+        self._broken: tuple[int, str] | None = None
+        self._finished: Run | None = None
+
+        # what it costs, and what is said
+        self._first, self._began, self._spent, self._prices = 0, 0.0, 0.0, deque[float](maxlen=9)
+        self._stop, self._judge_at, self._said = False, 0, ""
+
+    # --- what the loop calls -------------------------------------------------------------------------------------------
+
+    def record(
+        self, step: int | None = None, real: Tensor | None = None, *, inputs: Any = (), d_loss: Any = None, g_loss: Any = None
+    ) -> bool:
+        """Take note of a step that was done, and look if it is time. Raises nothing.
+
+        Parameters
+        ----------
+        step
+            Updates done so far; None, or a number that does not rise, counts calls.
+        real
+            Real samples of the step, `[batch, *shape]`.
+        inputs
+            What the nets are called with after latent or sample, such as labels `[batch]`; several in a tuple.
+        d_loss, g_loss
+            What the players minimised in this step; kept for their curves, and watched for what is not finite.
+
+        Returns
+        -------
+        bool
+            Whether a failure of `stop_when` is present.
+        """
+        if self.fault:
+            return self._stop
+        started = time.perf_counter()
+        self._step = step if isinstance(step, int) and step > self._step else self._step + 1
+        if not self._began:
+            self._first, self._began = self._step, started
+        try:
+            self._finished = None
+            if d_loss is not None or g_loss is not None:
+                self._waiting.append(Told(self._step, _kept(d_loss), _kept(g_loss)))
+            if len(self._waiting) >= PENDING:
+                self._read_losses()
+            if self._at is None:
+                self._gather(real, inputs)
+            if self._at is not None and self._is_due():
+                self._look()
+                self._widen(time.perf_counter() - started)
+                self._judge()
+        except Exception as error:  # whatever it is, it is ours and not the user's
+            self._stand_aside(error)
+        self._spent += time.perf_counter() - started
+        return self._stop
+
+    def verdicts(self) -> Verdicts:
+        """Return a verdict for each failure mode on this run so far. Raises InputError before the first look."""
+        return verdicts_of(self._as_run())
+
+    @property
+    def run(self) -> Run:
+        """What was seen, with a last look at the nets as they are now, and measures of their samples.
+
+        Raises InputError where nothing was seen.
+        """
+        if self._finished is None:
+            if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
+                try:
+                    with _modes(self._parts, self._modes):
+                        self._look()
+                except Exception as error:
+                    self._stand_aside(error)
+            self._finished = self._as_run(at_end=True)
+        return self._finished
+
+    def close(self) -> None:
+        """Look a last time, and write the run into the store if there is one. Raises nothing."""
+        try:
+            if self._store and self._began:
+                self._store.save(self.run)
+        except Exception as error:
+            self._stand_aside(error)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _stand_aside(self, error: Exception) -> None:
+        self.fault = self.fault or f"{type(error).__name__}: {error}"
+        LOG.warning("the recorder of %r stands aside at step %s, training goes on: %s", self.name, self._step, self.fault)
+
+    # --- a step ----------------------------------------------------------------------------------------------------------
+
+    def _gather(self, real: Any, inputs: Any) -> None:
+        """Keep real samples, and the inputs that go with them, until they are enough to hold the nets against."""
+        if self._examples is None:
+            if not isinstance(real, Tensor):
+                raise InputError("there are no real samples: give data= to the recorder, or real= to each record")
+            inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+            self._gathered.append(tuple(part.detach().cpu().clone() for part in (real, *inputs)))
+            if sum(len(real) for real, *_ in self._gathered) < most_held(real[0]) // 2:
+                return
+            joined = [torch.cat(parts) for parts in zip(*self._gathered, strict=True)]
+            self._examples, self._gathered = together(*joined, held_out=self._held_out), []
+        batch = len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH
+        self._at = against(self._game, self._examples, self._latents, batch, self._evaluation, self.seed)
+
+    def _is_due(self) -> bool:
+        if not self._looks:
+            return True
+        origin, last = self._looks[0].step, self._looks[-1].step
+        return (self._step - origin) // self._stride > (last - origin) // self._stride
+
+    def _look(self) -> None:
+        assert self._at is not None
+        if self._at.game.device.type == "cuda":  # so that nobody else's work is counted as ours
+            torch.cuda.synchronize(self._at.game.device)
+        self._modes = [part.training for part in self._parts]
+        before = self._looks[-1].profile if self._looks else ()
+        seen, self._past = look(self._at, self._step, before, self._past)
+        self._read_losses()
+        if self._told and self._told[-1].step == self._step:
+            told = zip(("discriminator", "generator"), self._told[-1][1:], strict=True)
+            own = {(f"{role}_loss", WHOLE): torch.tensor([x], dtype=torch.float64) for role, x in told if x is not None}
+            seen.readings.update(own)
+        if seen.broken and self._broken is None:
+            self._broken = self._step, seen.broken
+        self._fake = seen.fake
+        if len(self._looks) % self._apart == 0:
+            n = max(16, min(SHOWN, KEPT // seen.fake[0].numel()))
+            self._moments.append((self._step, seen.fake[:n].clone()))
+        self._looks.append(seen._replace(fake=torch.empty(0)))
+        if len(self._moments) > 2 * MOMENTS:
+            self._moments, self._apart = self._moments[::2], 2 * self._apart
+        self._tell_sinks(seen)
+
+    def _read_losses(self) -> None:
+        """Fetch the losses that wait, and find the first that is not finite."""
+        for told in self._waiting:
+            losses = [None if x is None else float(x) for x in told[1:]]
+            self._told.append(Told(told.step, *losses))
+            for role, loss in zip(("discriminator", "generator"), losses, strict=True):
+                if loss is not None and not math.isfinite(loss) and self._broken is None:
+                    self._broken = told.step, f"{role} loss"
+        self._waiting = []
+
+    def _widen(self, price: float) -> None:
+        """Drop every second look while there are too many, or they take more of the time than they may."""
+        if len(self._looks) > 1:  # the first does more than the others
+            self._prices.append(price)
+        in_steps = time.perf_counter() - self._began - self._spent - price
+        a_step = in_steps / max(1, self._step - self._first)
+        spared = math.inf if self._cost == 1 else self._cost / (1 - self._cost) * a_step
+        dear = len(self._prices) > 2 and float(np.median(self._prices)) / spared
+        while len(self._looks) > LOOKS or (dear > self._stride and len(self._looks) > 2):
+            assert self._at is not None
+            self._looks, self._stride = self._looks[::2], 2 * self._stride
+            for last, now in pairwise(self._looks):
+                now.readings["motion", WHOLE] = motion(now.profile, last.profile, self._at.real)[None].double()
+
+    def _tell_sinks(self, seen: Look) -> None:
+        if not self._sinks:
+            return
+        named = {
+            f"{name}/{part}" if part else name: float(value)
+            for (name, parts), values in seen.readings.items()
+            for part, value in zip(parts, values, strict=True)
+        }
+        for sink in list(self._sinks):
+            try:
+                sink(seen.step, named)
+            except Exception as error:  # the recorder goes on without it
+                self._sinks.remove(sink)
+                LOG.warning("a sink of the recorder of %r fails and is told no more: %r", self.name, error)
+
+    def _judge(self) -> None:
+        """Work out verdicts where somebody waits for them, ten times in each tenfold of steps or so."""
+        if not (self._on_verdict or self._stop_when or self._status) or self._step < self._judge_at:
+            return
+        self._judge_at = self._step + self._step // 10
+        verdicts = self.verdicts()
+        self._stop = self._stop or any(verdicts[code].verdict == "present" for code in self._stop_when)
+        said = verdicts.line()
+        if self._status and (self._console.is_terminal or said != self._said):
+            end = "\r" if self._console.is_terminal else "\n"
+            self._console.print(f"step {self._step:,}: {said}", end=end, markup=False, highlight=False)
+        if self._on_verdict and said != self._said:
+            self._on_verdict(verdicts)
+        self._said = said
+
+    # --- a run -------------------------------------------------------------------------------------------------------------
+
+    def _as_run(self, at_end: bool = False) -> Run:
+        if self._at is None or not self._looks:
+            why = f"the recorder failed: {self.fault}" if self.fault else "give data=, or real= to each record, and record"
+            raise InputError(f"nothing was seen of {self.name!r} yet; {why}")
+        readings = [(seen.step, {key: value[None] for key, value in seen.readings.items()}) for seen in self._looks]
+        experiment = self._experiment(readings)
+        members = experiment.members()
+        table, arrays = tidy(experiment, members, readings), self._arrays()
+        if at_end:
+            data, fake = self._at.data, self._fake[None]
+            once = measure_all(data, self._at.real[None], fake) | (copying(data, fake, members) if has_held_out(data) else {})
+            last = tidy(experiment, members, [(self._looks[-1].step, once)])
+            table = trace.check(pd.concat([table, last], ignore_index=True))
+            arrays |= self._surface()
+        place = self._at.game.device
+        about = environment(str(place), self._at.game.dtypes[0], "recorded", time.perf_counter() - self._began)
+        about |= {"looks": len(self._looks), "looks_cost": round(self.cost, 4), "fault": self.fault}
+        about |= {"sources": {self._game.objective: OBJECTIVES.entry(self._game.objective).source}}
+        return Run(experiment, table, outcome(experiment, {} if self._broken is None else {0: self._broken}), arrays, about)
+
+    @property
+    def cost(self) -> float:
+        """The part of the time since the first record that was spent in here."""
+        return self._spent / max(time.perf_counter() - self._began, 1e-9) if self._began else 0.0
+
+    def _experiment(self, readings: Sequence[tuple[int, Any]]) -> Experiment:
+        """Return what the run is, named by what was seen: two runs of one program may differ."""
+        assert self._at is not None
+        content = torch.cat([value.flatten() for _, read in readings for value in read.values()]).numpy()
+        settings = {
+            "objective": self._game.objective, "batch": len(self._at.batch.real), "evaluation": len(self._at.latent[0]),
+            "generator": str(self._game.nets[0]), "discriminator": str(self._game.nets[1]), "penalties": [],
+            "seen": hashlib.sha256(content.tobytes()).hexdigest()[:16],
+        }  # fmt: skip
+        return Experiment("recorded", self.name, self._at.data.name, (self.seed,), max(1, self._step), self._stride, settings)
+
+    def _arrays(self) -> dict[str, Any]:
+        assert self._at is not None
+        last, n = self._looks[-1].step, len(self._moments[0][1])
+        moments = [*(moment for moment in self._moments if moment[0] < last), (last, self._fake[:n])]
+        arrays: dict[str, Any] = {
+            "generated": torch.stack([samples for _, samples in moments])[None].numpy(),
+            "moments": np.asarray([step for step, _ in moments]),
+            "real": self._at.real[:SHOWN].float().numpy(),
+        }
+        if self._told and all(x is not None for told in self._told for x in told):
+            arrays["losses"] = np.asarray([told[1:] for told in self._told], np.float32)[None]
+        if has_modes(self._at.data):
+            arrays |= {"modes": self._at.data.modes.numpy(), "std": self._at.data.std.numpy()}
+        return arrays
+
+    def _surface(self) -> dict[str, Any]:
+        """Return the discriminator over the plane, where data lie on it and its net allows that."""
+        assert self._at is not None
+        if self._at.real.shape[1:] != (2,):
+            return {}
+        one = lambda leaf: leaf[None]  # noqa: E731
+        try:
+            with untouched(*(net.module for net in self._game.nets)):
+                state, batch = tree_map(one, (self._at.game.state(), self._at.batch))
+                return surfaces(self._at.game, state, batch, self._at.real)
+        except Exception:  # batch norm, for one, has no logit of a place
+            return {}
+
+
+def _kept(loss: Any) -> Any:
+    return loss.detach().mean().clone() if isinstance(loss, Tensor) else loss
+
+
+@contextmanager
+def _modes(parts: Sequence[nn.Module], modes: Sequence[bool]) -> Iterator[None]:
+    """Let modules be in the modes, training or not, in which they were seen before."""
+    now = [part.training for part in parts]
+    try:
+        for part, training in zip(parts, modes or now, strict=True):
+            part.training = training
+        yield
+    finally:
+        for part, training in zip(parts, now, strict=True):
+            part.training = training
+
+
+def _latents(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, int]:
+    """Return a function that draws n latents, always the same, and how many tensors they are."""
+    if latent is None:
+        latent = _first_size(generator)
+    if isinstance(latent, int) and not isinstance(latent, bool) and latent > 0:
+        latent = (latent,)
+    if isinstance(latent, tuple | list) and latent and all(isinstance(size, int) and size > 0 for size in latent):
+        shape = tuple(latent)
+        return lambda n: (rng.normal((n, *shape), rng.stream(seed, "latent")),), 1
+    if isinstance(latent, Tensor) and latent.ndim > 1:
+        fixed = latent.detach()
+        return lambda n: (fixed[torch.arange(n) % len(fixed)],), 1
+    if not callable(latent):
+        raise InputError(
+            "latent must be the size of a latent, its shape, a function that draws n of them, or a tensor [n, ...]; "
+            f"got {latent!r}"
+        )
+
+    def drawn(n: int) -> tuple[Tensor, ...]:
+        with untouched():
+            found = latent(n)
+        return tuple(part.detach() for part in (found if isinstance(found, tuple | list) else (found,)))
+
+    return drawn, len(drawn(2))
+
+
+def _first_size(generator: nn.Module) -> tuple[int, ...]:
+    """Return the shape of a latent, read off the first layer that has parameters. Raises InputError where it does not tell."""
+    for layer in generator.modules():
+        if isinstance(layer, nn.Linear):
+            return (layer.in_features,)
+        if isinstance(layer, nn.ConvTranspose2d):
+            return layer.in_channels, 1, 1
+        if any(True for _ in layer.parameters(recurse=False)):
+            break
+    raise InputError("the size of a latent cannot be read off the generator's first layer; say latent=64, or its shape")
