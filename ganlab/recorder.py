@@ -221,12 +221,13 @@ class Recorder:
                 self._waiting.append(Told(self._step, _kept(d_loss), _kept(g_loss)))
             if len(self._waiting) >= PENDING:
                 self._read_losses()
-            if self._at is None:
-                self._gather(real, inputs)
-            if self._at is not None and self._is_due():
-                self._look()
-                self._widen(time.perf_counter() - started)
-                self._judge()
+            with torch.inference_mode(False):
+                if self._at is None:
+                    self._gather(real, inputs)
+                if self._at is not None and self._is_due():
+                    self._look()
+                    self._widen(time.perf_counter() - started)
+                    self._judge()
         except Exception as error:  # whatever it is, it is ours and not the user's
             self._stand_aside(error)
         self._spent += time.perf_counter() - started

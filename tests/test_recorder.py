@@ -1,0 +1,659 @@
+"""The recorder: sees what our own probes see, moves nothing in the user's program, and never stops it."""
+
+from __future__ import annotations
+
+import errno
+import random
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, spectral_norm
+from torch.utils.data import DataLoader, TensorDataset
+
+import ganlab
+from ganlab import Recorder, recorder, rng
+from ganlab.borrowed import BorrowedGame, BorrowedView
+from ganlab.game import Batch, Game
+from ganlab.look import examples_of
+from ganlab.probes import PROBES, View
+from ganlab.registry import InputError
+
+
+def mlp(n_in: int, n_out: int, *last: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(n_in, 16), nn.LeakyReLU(0.2), nn.Linear(16, n_out), *last)
+
+
+# --- nets of every style, and a loop that trains them -------------------------------------------------------------------
+
+
+class Conditional(nn.Module):
+    """Takes labels beside latent or sample."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.embed, self.net = nn.Embedding(3, 4), mlp(n_in + 4, n_out)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        made: Tensor = self.net(torch.cat([x, self.embed(label)], 1))
+        return made
+
+
+class Sequence(nn.Module):
+    """Reads or writes a sequence, with an LSTM."""
+
+    def __init__(self, n_in: int, n_out: int, reads: bool) -> None:
+        super().__init__()
+        self.lstm, self.head, self.reads = nn.LSTM(n_in, 8, batch_first=True), nn.Linear(8, n_out), reads
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x if self.reads else x[:, None].expand(-1, 5, -1)
+        hidden = self.lstm(steps)[0]
+        out: Tensor = self.head(hidden[:, -1] if self.reads else hidden)
+        return out
+
+
+class Restless(nn.Module):
+    """Draws numbers of its own from every global stream, and keeps what it saw in attributes."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.net, self.calls, self.seen = mlp(n_in, n_out), 0, torch.zeros(1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, str]:
+        self.calls += 1
+        self.seen = x.detach().mean()
+        noise = float(np.random.standard_normal()) + random.random()  # noqa: NPY002
+        return self.net(x + 1e-3 * noise * torch.randn_like(x)), "a label"
+
+
+def dcgan(wrap: Callable[[nn.Module], nn.Module] = lambda layer: layer) -> tuple[nn.Module, nn.Module]:
+    generator = nn.Sequential(
+        nn.ConvTranspose2d(6, 8, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Tanh()
+    )
+    discriminator = nn.Sequential(
+        wrap(nn.Conv2d(1, 8, 4, 2, 1)), nn.BatchNorm2d(8), nn.LeakyReLU(0.2), nn.Dropout2d(0.3), wrap(nn.Conv2d(8, 1, 4))
+    )
+    return generator, discriminator
+
+
+STYLES: dict[str, tuple[Callable[[], tuple[nn.Module, nn.Module]], tuple[int, ...], tuple[int, ...], bool]] = {
+    "plain": (lambda: (mlp(6, 2), mlp(2, 1)), (6,), (2,), False),
+    "sigmoid": (lambda: (mlp(6, 2), mlp(2, 1, nn.Sigmoid())), (6,), (2,), False),
+    "dcgan": (dcgan, (6, 1, 1), (1, 8, 8), False),
+    "spectral_norm": (lambda: dcgan(spectral_norm), (6, 1, 1), (1, 8, 8), False),
+    "parametrized": (lambda: dcgan(parametrizations.spectral_norm), (6, 1, 1), (1, 8, 8), False),
+    "conditional": (lambda: (Conditional(6, 2), Conditional(2, 1)), (6,), (2,), True),
+    "sequences": (lambda: (Sequence(6, 2, False), Sequence(2, 1, True)), (6,), (5, 2), False),
+    "restless": (lambda: (Restless(6, 2), Restless(2, 1)), (6,), (2,), False),
+    "wrapped": (lambda: (nn.DataParallel(mlp(6, 2)), nn.DataParallel(mlp(2, 1))), (6,), (2,), False),
+}
+"""Nets, shape of a latent, shape of a sample, and whether they are given labels."""
+
+
+def first(output: Any) -> Tensor:
+    found: Tensor = output[0] if isinstance(output, tuple) else output
+    return found
+
+
+Watched = Callable[[int, Tensor, tuple[Tensor, ...], Tensor, Tensor], Any]
+
+
+def loop(style: str, steps: int = 12, attach: Callable[[nn.Module, nn.Module], Watched] | None = None) -> dict[str, Any]:
+    """Train nets of a style as a user would, and return all that may have been moved."""
+    build, z_shape, shape, labelled = STYLES[style]
+    torch.manual_seed(1)
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    generator, discriminator = build()
+    nets = {"generator": generator, "discriminator": discriminator}
+    optimisers = [torch.optim.Adam(net.parameters(), 1e-2) for net in nets.values()]
+    bce = nn.BCELoss() if style == "sigmoid" else nn.BCEWithLogitsLoss()
+    watched = attach(generator, discriminator) if attach else None
+    for step in range(steps):
+        real, label = torch.randn(8, *shape), (torch.randint(3, (8,)),) if labelled else ()
+        fake = first(generator(torch.randn(8, *z_shape), *label))
+        of_real, of_fake = (first(discriminator(x, *label)).reshape(-1) for x in (real, fake.detach()))
+        d_loss = bce(of_real, torch.ones(8)) + bce(of_fake, torch.zeros(8))
+        optimisers[1].zero_grad()
+        d_loss.backward()
+        optimisers[1].step()
+        g_loss = bce(first(discriminator(fake, *label)).reshape(-1), torch.ones(8))
+        optimisers[0].zero_grad()
+        g_loss.backward()
+        optimisers[0].step()
+        if watched:
+            watched(step, real, label, d_loss, g_loss)
+    left: dict[str, Any] = {"torch": torch.get_rng_state(), "numpy": np.random.get_state()[1], "random": random.getstate()}  # type: ignore[index]  # noqa: NPY002
+    for role, net in nets.items():
+        left |= {f"{role} {name}": p for name, p in net.state_dict().items()}
+        left |= {f"{role} gradient {name}": p.grad for name, p in net.named_parameters()}
+        left |= {f"{role} mode {name}": part.training for name, part in net.named_modules()}
+        left |= {f"{role} {name}": part.seen for name, part in net.named_modules() if isinstance(part, Restless)}
+        left |= {f"{role} {name} calls": part.calls for name, part in net.named_modules() if isinstance(part, Restless)}
+    return left
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    def equal(x: Any, y: Any) -> bool:
+        if isinstance(x, Tensor):
+            return torch.equal(x, y)
+        return bool(np.array_equal(x, y)) if isinstance(x, np.ndarray) else bool(x == y)
+
+    return list(a) == list(b) and all(equal(a[name], b[name]) for name in a)
+
+
+def recorded(style: str, seen: list[Recorder], **settings: Any) -> Callable[[nn.Module, nn.Module], Watched]:
+    """Return what attaches a recorder with these settings to nets of a style."""
+    _, z_shape, shape, labelled = STYLES[style]
+    points = torch.randn(60, *shape, generator=torch.Generator().manual_seed(0))
+    data: Any = (points, torch.arange(60) % 3) if labelled else points
+
+    def attach(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        usual: dict[str, Any] = {"data": data, "latent": z_shape, "every": 3, "cost": 1, "evaluation": 60}
+        one = Recorder(generator, discriminator, **usual | settings)
+        seen.append(one)
+        return lambda step, real, label, d, g: one.record(step, real=real, inputs=label, d_loss=d, g_loss=g)
+
+    return attach
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_recording_moves_nothing(style: str) -> None:
+    seen: list[Recorder] = []
+    assert same(loop(style, attach=recorded(style, seen)), loop(style))
+    assert not seen[0].fault
+    run = seen[0].run
+    assert run.trace["step"].unique().tolist() == [0, 3, 6, 9, 11]
+    assert np.isfinite(run.trace.loc[run.trace["name"] == "signal_reach", "value"]).all()
+
+
+def test_the_comparison_would_see_a_look_that_moves_something() -> None:
+    def attach(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        return lambda *_: generator(torch.zeros(2, 6))
+
+    assert not same(loop("restless", attach=attach), loop("restless"))
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_it_looks_whatever_surrounds_the_call(around: Callable[[], Any]) -> None:
+    seen: list[Recorder] = []
+    attach = recorded("dcgan", seen)
+
+    def inside(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        watched = attach(generator, discriminator)
+
+        def call(*told: Any) -> None:
+            with around():
+                watched(*told)
+
+        return call
+
+    assert same(loop("dcgan", attach=inside), loop("dcgan"))
+    assert not seen[0].fault
+
+
+def test_nets_in_half_precision_are_read() -> None:
+    generator, discriminator = mlp(6, 2).bfloat16(), mlp(2, 1).bfloat16()
+    one = Recorder(generator, discriminator, data="ring8", latent=6, every=1)
+    one.record(0)
+    assert not one.fault
+    assert one.run.environment["dtype"] == "bfloat16"
+
+
+def test_it_sees_what_our_own_probes_see() -> None:
+    generator, discriminator = mlp(6, 2), mlp(2, 1)
+    game, own = BorrowedGame(generator, discriminator), Game(lambda: mlp(6, 2), lambda: mlp(2, 1), latent=6)
+    state = game.state()
+    data = ganlab.data.get("ring8")
+    stream = rng.stream(0, "evaluation")
+    batch = Batch(data.sample(32, stream), rng.normal((32, 6), stream), torch.empty(0))
+    real = data.sample(64, stream)
+    theirs = BorrowedView(game, state, batch._replace(latent=(batch.latent,)), (), {}, data, real)  # type: ignore[arg-type]
+    view = View(own, state, batch, batch.latent, {}, data, real)
+    compared = 0
+    for entry in PROBES.entries():
+        if entry.facts["reads"] == "players" and not entry.facts.get("needs"):
+            for key, value in entry.thing(view).items():
+                torch.testing.assert_close(entry.thing(theirs)[key], value, rtol=1e-4, atol=1e-6)
+                compared += 1
+    assert compared > 15
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------------
+
+
+class OfTheRing(nn.Module):
+    """Draws from the ring of 8 modes: all of them, or some."""
+
+    def __init__(self, modes: int = 8) -> None:
+        super().__init__()
+        self.data, self.modes = ganlab.data.get("ring8"), modes
+        self.shift = nn.Parameter(torch.zeros(2))
+
+    def forward(self, z: Tensor) -> Tensor:
+        turn = torch.distributions.Normal(0.0, 1.0).cdf(z[:, 0])
+        centre = self.data.modes.float()[(turn * self.modes).long().clamp(max=self.modes - 1)]
+        made: Tensor = centre + self.data.std.float() * z[:, 1:3] + self.shift
+        return made
+
+
+@pytest.mark.parametrize(("modes", "verdict"), [(8, "absent"), (5, "present")])
+def test_a_generator_that_misses_modes_is_told_from_one_that_does_not(modes: int, verdict: str) -> None:
+    with Recorder(OfTheRing(modes), mlp(2, 1), data="ring8", latent=3, every=10, cost=1) as one:
+        for step in range(101):
+            one.record(step)
+    found = one.verdicts()
+    assert found["mode_collapse"].verdict == verdict
+    assert ("3 of 8 modes" in found["mode_collapse"].evidence) == (modes == 5)
+    assert {found[code].verdict for code in ("divergence", "non_convergence", "vanishing_gradients")} == {"absent"}
+    assert "at one seed" in repr(found)
+    assert ganlab.diagnose(one.run)["mode_collapse"].verdict == "inconclusive"  # the rate over seeds
+
+
+@pytest.mark.parametrize(("modes", "verdict"), [(8, "absent"), (3, "present")])
+def test_without_known_modes_it_is_held_against_real_samples(modes: int, verdict: str) -> None:
+    points = ganlab.data.get("ring8").sample(4000, rng.stream(5, "data"))
+    with Recorder(OfTheRing(modes), mlp(2, 1), data=points, latent=3, every=10, cost=1) as one:
+        for step in range(51):
+            one.record(step)
+    assert one.verdicts()["mode_collapse"].verdict == verdict
+    assert {"ndb", "coverage", "near_share"} <= set(one.run.trace["name"])
+
+
+class Sure(nn.Module):
+    """Knows the generator's samples, and gives it nothing: steep between, flat at both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(60.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (10 - x[:, :1]) * self.scale
+
+
+def test_vanishing_gradients_depend_on_the_objective() -> None:
+    points = torch.randn(2000, 2, generator=torch.Generator().manual_seed(0))
+    generator = mlp(3, 2)
+    with torch.no_grad():
+        generator[-1].bias.add_(20)
+    found = {}
+    for objective in ("minimax", "non_saturating"):
+        with Recorder(generator, Sure(), data=points, objective=objective, latent=3, every=1, cost=1) as one:
+            for step in range(20):
+                one.record(step)
+        found[objective] = one.verdicts()["vanishing_gradients"].verdict
+    assert found == {"minimax": "present", "non_saturating": "absent"}
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Sequential(nn.Sigmoid(), nn.Flatten(0))])
+def test_probabilities_are_read_as_logits(last: nn.Module) -> None:
+    generator, body = mlp(6, 2), mlp(2, 1)
+    runs = []
+    for discriminator in (body, nn.Sequential(body, last)):
+        one = Recorder(generator, discriminator, data="ring8", latent=6, every=1, cost=1)
+        one.record(0)
+        runs.append(one.run.trace.set_index(["name", "index"])["value"])
+    for name in ("separation", "real_logit_mean", "signal_reach", "generator_loss", "generator_gradient"):
+        assert runs[0][name, ""] == pytest.approx(runs[1][name, ""], rel=1e-3), name
+
+
+def test_a_critic_that_ends_in_a_sigmoid_is_taken_as_it_is() -> None:
+    one = Recorder(mlp(6, 2), mlp(2, 1, nn.Sigmoid()), data="ring8", objective="wasserstein", latent=6, every=1)
+    one.record(0)
+    assert 0 <= float(one.run.trace.set_index("name")["value"]["real_logit_mean"]) <= 1
+
+
+def test_a_loss_that_is_not_finite_is_an_outcome_even_if_the_loop_repairs_it() -> None:
+    one = Recorder(OfTheRing(), mlp(2, 1), data="ring8", latent=3, every=10, cost=1)
+    for step in range(61):
+        one.record(step, d_loss=torch.tensor(float("nan") if step == 37 else 0.5), g_loss=0.7)
+    assert one.run.outcome.loc[0, ["status", "step", "place"]].tolist() == ["diverged", 37, "discriminator loss"]
+    assert one.verdicts()["divergence"].verdict == "present"
+    assert one.verdicts()["divergence"].onset == 37
+
+
+def test_a_weight_that_is_not_finite_is_named() -> None:
+    discriminator = mlp(2, 1)
+    one = Recorder(mlp(3, 2), discriminator, data="ring8", latent=3, every=10, cost=1)
+    for step in range(21):
+        if step == 15:
+            with torch.no_grad():
+                discriminator[2].bias.fill_(torch.inf)
+        one.record(step)
+    assert one.run.outcome.loc[0, ["status", "step", "place"]].tolist() == ["diverged", 20, "discriminator layer 2.bias"]
+
+
+def test_told_losses_stand_in_place_of_the_objective() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=2, cost=1)
+    for step in range(5):
+        one.record(step, d_loss=torch.tensor([1.0, 3.0]), g_loss=torch.tensor(13.82))
+    last = one.run.trace.set_index(["name", "step"])["value"]
+    assert last["discriminator_loss", 4] == 2
+    assert last["generator_loss", 4] == pytest.approx(13.82)
+    assert one.run.samples["losses"].tolist() == [[[2.0, pytest.approx(13.82)]] * 5]
+
+
+def test_verdicts_stop_a_loop_and_are_called_back() -> None:
+    told: list[str] = []
+    one = Recorder(
+        OfTheRing(3), mlp(2, 1), data="ring8", latent=3, every=1, cost=1,
+        stop_when="mode_collapse", on_verdict=lambda verdicts: told.append(verdicts.line()),
+    )  # fmt: skip
+    stopped = next(step for step in range(100) if one.record(step))
+    assert stopped < 20
+    assert told[-1].startswith("mode collapse since step")
+
+
+def test_status_lines_are_plain_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    one = Recorder(OfTheRing(3), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, status=True)
+    for step in range(40):
+        one.record(step)
+    said = capsys.readouterr().err
+    assert "mode collapse since step" in said
+    assert "\x1b" not in said
+    assert "\r" not in said
+    assert len(said.splitlines()) < 6
+
+
+# --- data, latents, steps ---------------------------------------------------------------------------------------------------
+
+
+def points(n: int = 1200) -> Tensor:
+    return ganlab.data.get("ring8").sample(n, rng.stream(3, "data"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [points(), TensorDataset(points()), TensorDataset(points(), torch.zeros(1200)), DataLoader(TensorDataset(points()), 32)],
+    ids=["tensor", "dataset", "labelled dataset", "loader"],
+)
+def test_data_come_in_many_forms(data: Any) -> None:
+    nets, before = (mlp(3, 2), mlp(2, 1)), torch.get_rng_state()
+    one = Recorder(*nets, data=data, latent=3, every=1, cost=1)
+    assert torch.equal(before, torch.get_rng_state())
+    one.record(0)
+    assert not one.fault
+    assert one.run.experiment.data == examples_of(points(), None).data.name
+
+
+def test_without_data_it_takes_the_first_real_samples() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), latent=3, every=5, cost=1)
+    for step in range(60):
+        one.record(step, real=points(64) + step)
+    looked = one.run.trace["step"].unique()
+    assert looked[0] == 39  # 2500 samples are at hand
+    assert set(np.diff(looked)) == {5}
+
+
+def test_images_may_be_flat_for_the_nets() -> None:
+    images = torch.rand(300, 1, 4, 4)
+    one = Recorder(mlp(3, 16), mlp(16, 1), data=images, latent=3, every=1, cost=1)
+    one.record(0)
+    assert one.run.samples["generated"].shape[3:] == (1, 4, 4)
+
+
+@pytest.mark.parametrize("latent", [3, (3,), lambda n: torch.randn(n, 3), torch.randn(50, 3), None])
+def test_latents_come_in_many_forms_and_stay_the_same(latent: Any) -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=latent, every=1, cost=1)
+    for step in range(3):
+        one.record(step)
+    assert not one.fault
+    assert trace_of(one, "motion") == [0, 0, 0]
+
+
+def trace_of(one: Recorder, name: str) -> list[float]:
+    table = one.run.trace
+    return list(table.loc[table["name"] == name, "value"])
+
+
+def test_the_size_of_a_latent_is_read_off_a_transposed_convolution() -> None:
+    one = Recorder(*dcgan(), data=torch.randn(50, 1, 8, 8), every=1)
+    assert one.record(0) is False
+    assert not one.fault
+
+
+def test_steps_that_do_not_rise_are_counted() -> None:
+    """As when a loop counts batches anew in each epoch."""
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=4, cost=1)
+    for _ in range(3):
+        for i in range(5):
+            one.record(i)
+    assert one.run.trace["step"].unique().tolist() == [0, 4, 8, 12, 14]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": "wasserstien"}, "unknown objective 'wasserstien'; did you mean 'wasserstein'"),
+        ({"latent": 4}, r"cannot be called with latents \(8, 4\)"),
+        ({"latent": 0}, "latent must be the size"),
+        ({"latent": "big"}, "latent must be the size"),
+        ({"data": torch.randn(50, 3)}, r"makes samples \(8, 2\), but real ones are \[n, 3\]"),
+        ({"data": "ring9"}, "unknown data distribution 'ring9'"),
+        ({"data": (torch.randn(50, 2), torch.zeros(49))}, "as many conditions as real samples, 50; got 49"),
+        ({"every": 0}, "every must be a whole number of at least 1"),
+        ({"cost": 0}, "above 0 and at most 1; got 0"),
+        ({"stop_when": "colapse"}, "unknown diagnosis 'colapse'"),
+        ({"evaluation": 1}, "evaluation must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"generator": "a net"}, "the generator must be an nn.Module; got str"),
+        ({"generator": nn.Identity()}, "no parameters"),
+        ({"discriminator": nn.LazyLinear(1)}, "has no shape yet"),
+        ({"held_out": torch.zeros(3, 2)}, "held_out= goes with data"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_training(settings: dict[str, Any], message: str) -> None:
+    usual: dict[str, Any] = {"generator": mlp(3, 2), "discriminator": mlp(2, 1), "data": "ring8", "latent": 3}
+    with pytest.raises(InputError, match=message):
+        Recorder(**usual | settings)
+
+
+def test_nothing_seen_is_said() -> None:
+    with pytest.raises(InputError, match="nothing was seen of 'mine' yet; give data="):
+        Recorder(mlp(3, 2), mlp(2, 1), latent=3, name="mine").verdicts()
+
+
+# --- it never hurts ----------------------------------------------------------------------------------------------------------
+
+
+def raising(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("out of luck")
+
+
+@pytest.mark.parametrize("broken", ["look", "against", "verdicts_of", "tidy"])
+def test_what_raises_inside_is_said_once_and_training_goes_on(
+    broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Recorder] = []
+    attach = recorded("dcgan", seen, stop_when="divergence")
+
+    def late(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        watched = attach(generator, discriminator)
+        monkeypatch.setattr(recorder, broken, raising)
+        return watched
+
+    assert same(loop("dcgan", attach=late), loop("dcgan"))
+    assert seen[0].fault == "RuntimeError: out of luck"
+    assert len([said for said in caplog.messages if "stands aside" in said]) == 1
+
+
+def test_a_net_that_fails_when_looked_at_leaves_all_as_it_was() -> None:
+    """In the middle of a look: random numbers were drawn, buffers moved."""
+    seen: list[Recorder] = []
+    attach = recorded("restless", seen)
+    failing = {"now": False}
+
+    def watched(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        call = attach(generator, discriminator)
+        discriminator.register_forward_hook(lambda *_: raising() if failing["now"] else None)
+
+        def inside(*args: Any) -> None:
+            failing["now"] = True
+            call(*args)
+            failing["now"] = False
+
+        return inside
+
+    assert same(loop("restless", attach=watched), loop("restless"))
+    assert "out of luck" in seen[0].fault
+
+
+def test_a_full_disk_costs_the_stored_run_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ganlab.store._write", full)
+    with Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, store=tmp_path / "runs") as one:
+        one.record(0)
+    assert "No space left on device" in one.fault
+    assert len(caplog.messages) == 1
+    assert one.run.trace["step"].unique().tolist() == [0]  # it is still at hand
+
+
+def test_a_store_that_is_gone_costs_the_stored_run_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "runs"
+    with Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, store=place) as one:
+        one.record(0)
+        place.write_text("a file now")
+    assert "cannot write" in one.fault
+    assert place.read_text() == "a file now"
+
+
+def test_a_run_is_stored_also_when_the_loop_fails(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, store=tmp_path) as one,
+    ):
+        for step in range(5):
+            one.record(step)
+            _ = 1 / (3 - step)
+    (name,) = ganlab.Store(tmp_path).ids()
+    stored = ganlab.load(tmp_path / name)
+    assert stored.experiment.kind == "recorded"
+    assert stored.trace["step"].unique().tolist() == [0, 1, 2, 3]
+    assert ganlab.report(stored, tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_deleting_the_recorder_leaves_nothing_behind() -> None:
+    def attach(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        one: list[Recorder] = []
+        watched = recorded("dcgan", one)(generator, discriminator)
+
+        def call(step: int, *rest: Any) -> None:
+            if step < 5:
+                watched(step, *rest)
+            one.clear()
+
+        return call
+
+    assert same(loop("dcgan", attach=attach), loop("dcgan"))
+
+
+def test_a_sink_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[int] = []
+    sinks = [raising, lambda step, readings: heard.append(step if "signal_reach" in readings else -1)]
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, sinks=sinks)
+    for step in range(4):
+        one.record(step)
+    assert heard == [0, 1, 2, 3]
+    assert len(caplog.messages) == 1
+    assert not one.fault
+
+
+def test_the_last_look_is_in_the_mode_of_training() -> None:
+    seen: list[Recorder] = []
+    nets: list[nn.Module] = []
+    attach = recorded("dcgan", seen, every=100)
+
+    def keep(generator: nn.Module, discriminator: nn.Module) -> Watched:
+        nets.extend([generator, discriminator])
+        return attach(generator, discriminator)
+
+    loop("dcgan", attach=keep)
+    for net in nets:
+        net.eval()
+    ends = trace_of(seen[0], "generator_norm")
+    assert len(ends) == 2
+    assert not nets[0].training
+    expected = Recorder(nets[0].train(), nets[1].train(), data=seen[0]._at.data, latent=(6, 1, 1), every=1, evaluation=60)  # type: ignore[union-attr]
+    expected.record(0, real=torch.zeros(8, 1, 8, 8))
+    assert trace_of(seen[0], "distance")[-1] == pytest.approx(trace_of(expected, "distance")[0], rel=1e-6)
+
+
+# --- cost and memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_looks_stay_few_and_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "LOOKS", 10)
+    generator = mlp(3, 2)
+    one = Recorder(generator, mlp(2, 1), data="ring8", latent=3, every=2, cost=1, evaluation=50)
+    other = Recorder(generator, mlp(2, 1), data="ring8", latent=3, every=8, cost=1, evaluation=50)
+    for step in range(65):
+        for watching in (one, other):
+            watching.record(step)
+        with torch.no_grad():
+            generator[-1].bias.add_(0.1)
+    assert one.run.trace["step"].unique().tolist() == list(range(0, 65, 8))
+    assert one.run.experiment.every == 8
+    assert trace_of(one, "motion") == pytest.approx(trace_of(other, "motion"))  # as if no look had been dropped
+
+
+@pytest.mark.parametrize(("a_step", "every"), [(1.0, 10), (0.01, 160)])
+def test_looks_keep_within_their_part_of_the_time(a_step: float, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: now[0])
+    true = recorder.look
+
+    def look(*args: Any) -> Any:
+        now[0] += 0.05
+        return true(*args)
+
+    monkeypatch.setattr(recorder, "look", look)
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=10, evaluation=50)
+    for step in range(2000):
+        now[0] += a_step
+        one.record(step)
+    assert one._stride == every
+    assert one.cost < 0.05 + 3 * 0.05 / now[0]
+    assert one.run.environment["looks_cost"] == round(one.cost, 4)
+
+
+def peak() -> float:
+    """Return the most memory that this process has taken, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+
+
+def many_records(n: int, tmp_path: Path) -> tuple[float, int]:
+    """Return by how much memory has grown, in MB, and the size of the stored run in bytes."""
+    generator, discriminator = mlp(3, 2), mlp(2, 1)
+    one = Recorder(generator, discriminator, data="ring8", latent=3, every=100, cost=1, store=tmp_path)
+    one.record(0)
+    before, loss = peak(), torch.zeros(())
+    for step in range(1, n):
+        one.record(step, d_loss=loss, g_loss=loss)
+    one.close()
+    assert not one.fault
+    assert 90 < one.run.trace["step"].nunique() <= recorder.LOOKS + 1
+    return peak() - before, sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_a_hundred_thousand_records_change_nothing(tmp_path: Path) -> None:
+    grown, written = many_records(100_000, tmp_path)
+    assert grown < 300
+    assert written < 50e6
+
+
+@pytest.mark.slow
+def test_a_million_steps_stay_small(tmp_path: Path) -> None:
+    grown, written = many_records(1_000_000, tmp_path)
+    assert grown < 300
+    assert written < 50e6
