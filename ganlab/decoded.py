@@ -18,7 +18,8 @@ from ganlab.data.images import LabelledImages, scaled
 from ganlab.engine import MAPS, stack
 from ganlab.experiment import Member
 from ganlab.optim import Numbers
-from ganlab.probes import SLICED, WHOLE
+from ganlab.probes import WHOLE
+from ganlab.trace import SLICED
 from ganlab.watch import Samples, cells_in_place_of_modes, readings_of
 
 FITTED = 2000

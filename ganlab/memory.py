@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import applications, autoencoders, decoded, learning, probes, rng, rotation, supervised, train, watch
+from ganlab import applications, autoencoders, decoded, learning, probes, rng, rotation, supervised, trace, train, watch
 from ganlab.data.images import scaled
 from ganlab.draws import draw
 from ganlab.experiment import MOMENTS, Experiment
@@ -171,7 +171,7 @@ def _gan(experiment: Experiment) -> Need:
     draws = draw(game, data, streams, n_batch)
     batch, seen = (tree_map(lambda leaf, lead=lead: leaf[lead], draws) for lead in ((0,), (0, 0)))
     evaluated = torch.zeros(n_evaluation, dtype=torch.long)
-    real = seen.real[evaluated[: probes.SLICED]]
+    real = seen.real[evaluated[: trace.SLICED]]
     held, cells = real if probes.has_held_out(data) else (), watch.cells_in_place_of_modes(data, s["evaluation"])
     looks = watch.Looks(seen, seen.latent[evaluated], real, held, cells)
 

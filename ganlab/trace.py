@@ -18,6 +18,9 @@ DEAD = 0.01
 """Slopes and reaches below this part of their usual size are dead, to the probes that record them and to those who judge them:
 moving a sample across all of the data would change its loss by a hundredth of what tells real from fake."""
 
+SLICED = 512
+"""Most samples, on either side, of which a sliced distance is taken."""
+
 
 def tidy(
     run: str,

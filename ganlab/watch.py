@@ -75,7 +75,7 @@ def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: 
         real, latent = pairs(game, data, max(n, batch), generator, generator, generator)
         noise = rng.uniform(game.noise_shape(batch, data.shape), generator)
         jitter = rng.normal((2, batch, *data.shape), generator) if game.perturbed else ()
-        real, first = real[: min(n, probes.SLICED)], real[:batch]
+        real, first = real[: min(n, trace.SLICED)], real[:batch]
         held = data.held_out(len(real), generator) if probes.has_held_out(data) else ()
         return Looks(Batch(first, latent[:batch], noise, jitter), latent[:n], real, held, cells)
 

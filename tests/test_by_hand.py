@@ -13,7 +13,7 @@ from ganlab import by_autograd, by_hand, stats
 from ganlab.by_hand import ACTIVATIONS, CORNERS, KNOWN, PEOPLE, UNKNOWN, Weights, drawn, forward, gate, inputs, neuron, targets
 from ganlab.layers import ACTIVATIONS as IN_TORCH
 from ganlab.pages.lecture.neuron import SHARED
-from ganlab.pages.lecture.two_layers import SHUFFLED, SLIDE, SLOW, trainings
+from ganlab.pages.lecture.two_layers import SHUFFLED, SLIDE, SLOW, _p, _rates, trainings
 
 TWINS = {"ReLU": "relu", "leaky ReLU": "leaky_relu", "tanh": "tanh", "ELU": "elu", "SELU": "selu", "sigmoid": "sigmoid"}
 
@@ -98,4 +98,7 @@ def test_the_unknown_people_are_told_right_and_with_shuffled_positions_by_chance
     for person in found[SHUFFLED].right:
         share = stats.rate(int(person.sum()), n)
         assert share.low < 0.5 < share.high
+    both = {name: t.right.all(0) for name, t in found.items()}
+    p = stats.holm([stats.mcnemar(both[SLIDE].tolist(), both[name].tolist()) for name in (SHUFFLED, SLOW)])
+    assert [row[-1].text for row in _rates(found, both).cells()] == ["", *map(_p, p)]
     assert stats.mcnemar(found[SLIDE].right.all(0).tolist(), found[SHUFFLED].right.all(0).tolist()) < 1e-6

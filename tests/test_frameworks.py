@@ -126,6 +126,15 @@ def test_a_loss_that_is_no_number_is_not_the_same() -> None:
     assert page._same(page.differences(run, "PyTorch")["Keras on JAX"]).failures == 2
 
 
+def test_losses_that_differ_with_the_same_adam_too_are_not_put_down_to_adam() -> None:
+    run = planted()
+    others = (run.trace["name"] == "loss") & run.trace["index"].str.startswith("Keras on")
+    told = page.section([replace(run, trace=run.trace.assign(value=run.trace["value"] + 0.1 * others))], frameworks.lines())
+    assert "because PyTorch and Keras write Adam differently" in shown(page.section([run], frameworks.lines()))
+    assert "for more reasons than how Adam is written" in shown(told)
+    assert "in the last digits" not in shown(told)
+
+
 @pytest.mark.parametrize("failed", ["Keras on TensorFlow", "PyTorch"])
 def test_a_framework_that_does_not_start_is_a_row_with_the_reason(failed: str) -> None:
     section = page.section([planted(failed=failed)], frameworks.lines())

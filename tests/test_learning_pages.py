@@ -92,6 +92,23 @@ def test_the_airlines_references_stand_beside_the_nets() -> None:
     assert rows["lstm"][3].note == "0% [0%, 32%]"
 
 
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ([25.0, 26, 24, 25, 27, 25, 26, 25], "It is worse than a linear autoregression, 20.7 (exact sign-flip test"),
+        ([15.0, 16, 14, 15, 17, 15, 16, 15], "It is better than a linear autoregression"),
+        ([25.0, 16, 24, 15, 27, 15, 26, 15], "It is not told apart from a linear autoregression"),
+        ([25.0, 26, 24, 25, 27, 25, 26, np.nan], "not tested: a seed has no value"),
+    ],
+)
+def test_the_lstm_is_held_against_the_line_by_a_test(errors: list[float], said: str) -> None:
+    lstm = tiny("airline")[0]
+    at_end = (lstm.trace["name"] == "test_rmse") & (lstm.trace["step"] == lstm.trace["step"].max())
+    table = lstm.trace.copy()
+    table.loc[at_end, "value"] = errors
+    assert said in airline._answer(replace(lstm, trace=table))
+
+
 def test_sensitivity_and_specificity_of_planted_predictions() -> None:
     """Four malignant, three of them found; six benign, two of them alarmed about; the same for both members."""
     truth = np.array([[1] * 4 + [0] * 6] * 2)

@@ -8,13 +8,15 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 import benchmarks.lecture
 import reports.lecture
 from benchmarks.lecture import step_by_step as steps_of
-from ganlab import trace
+from ganlab import data, probes, trace
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.lecture_plots import Frame, draw_walk, frame_progress, frame_walk, ranked
+from ganlab.pages import shared
 from ganlab.pages.lecture import bad_news, judged, lecture_page, step_by_step
 from ganlab.pages.page import Figure, Section, Table, Text
 from ganlab.planning import plan
@@ -97,6 +99,29 @@ def test_near_counts_seeds_within_reach_of_the_data() -> None:
     share = judged.near(at_distance(0.05, 0.15, 0.16, np.nan))
     assert (share.failures, share.n) == (2, 4)
     assert judged.near(at_distance(1.0, 2.0)).failures == 0
+
+
+@pytest.mark.parametrize("n", [128, 256, 512])
+def test_two_sets_of_real_images_are_as_far_apart_as_is_said(n: int) -> None:
+    digits = data.get("digits")
+    draws = [[digits.sample(n, torch.Generator().manual_seed(2 * seed + i)) for i in (0, 1)] for seed in range(20)]
+    found = np.mean([float(probes.distance(probes.profile(one), other)) for one, other in draws])
+    assert shared.apart(run_of(planned(evaluation=n))) == pytest.approx(found, rel=0.1)
+    assert shared.compared(run_of(planned(evaluation=1000))) == trace.SLICED
+
+
+def test_the_row_of_the_data_has_what_so_many_real_images_have(runs: dict[str, list[Run]]) -> None:
+    (table,) = [t for t in blocks(reports.lecture.SECTIONS["digits"](runs["digits"]), Table) if t.title.startswith("How near")]
+    assert table.cells()[0][1].text == "about 0.37"  # of 24 samples
+    assert "two sets of 24 samples of one normal law are about 0.37 apart" in table.caption
+
+
+def test_the_control_says_how_much_slower_it_is(runs: dict[str, list[Run]]) -> None:
+    *others, slow = runs["step_by_step"]
+    rates = {**slow.experiment.numbers, "lr_discriminator": (1e-4,)}
+    slow = replace(slow, experiment=replace(slow.experiment, numbers=rates))
+    (words, *_) = blocks(step_by_step.section([*others, slow]), Text)
+    assert "a discriminator that learns 100 times slower" in words.paragraphs[0]
 
 
 def test_a_pair_of_equal_runs_shows_no_difference() -> None:

@@ -88,5 +88,14 @@ def test_a_run_has_its_measures_at_the_last_step_and_the_page_shows_them() -> No
     assert row[2].note == f"[{precision.min():.3g}, {precision.max():.3g}]"
     text = render([Page("p", "p", "a", [Section("s", [table])])], "")
     assert all(title in text for title, _ in RULES.values())
+    fewer = ganlab.run("wgan", "ring8", **{**small, "evaluation": 100})
+    table = measured([runs[0], fewer], "ring8", plots.palette(["nsgan", "wgan"]))
+    assert table is not None
+    (row,) = [row for row in table.cells() if row[0].text == "Precision"]
+    assert row[0].note.endswith("n = 120 or 100")
+    assert row[1].text == "see each"  # fewer samples have another band
+    for cell, run in zip(row[2:], (runs[0], fewer), strict=True):
+        low, high = (trace.last(run.trace, "precision", end).iloc[0] for end in ("low", "high"))
+        assert cell.note.endswith(f"perfect: {low:.3g} to {high:.3g}")
     bare = [run.__class__(run.experiment, run.trace[:0], run.outcome, {}, {}) for run in runs]
     assert measured(bare, "ring8", plots.palette(["nsgan", "hinge"])) is None

@@ -72,6 +72,14 @@ def test_other_seeds_are_not_compared(fails: None) -> None:
     assert avoided.text == "nothing to compare with"
 
 
+def test_where_the_other_is_worse_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch, {"mode_collapse": lambda e, m: m.seed < {"nsgan": 1, "lsgan": 8}[e.subject]})
+    page = overview_page({"usual": RUNS[:2]})
+    assert page.answer.endswith("1 of 8 seeds of nsgan on ring8 and 8 of 8 of lsgan (which is worse).")
+    ((_, _, avoided),) = table(page)
+    assert avoided.tone == "present"
+
+
 def test_a_lesser_failure_that_is_not_told_apart_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, {"mode_collapse": lambda e, m: m.seed < {"nsgan": 8, "lsgan": 6}[e.subject]})
     answer = overview_page({"usual": RUNS[:2]}).answer

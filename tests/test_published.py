@@ -95,6 +95,17 @@ def test_a_seed_without_a_value_may_count_as_the_worst() -> None:
     assert tables(page)[1].cells()[0][4].text == "as reported"
 
 
+def test_all_numbers_of_seeds_are_told_and_a_source_that_trained_for_less_is_not_said_to_have_trained_for_longer() -> None:
+    other = {(data.replace("ring8", "grid25"), variant): row for (data, variant), row in TABLE.reported.items()}
+    both = replace(TABLE, steps=100, reported={**TABLE.reported, **other})
+    moved = [replace(run, experiment=replace(run.experiment, data="grid25"))
+             for run in (seen("nsgan", [5] * 7, [0.6] * 7), seen("pacgan2", [8] * 7, [0.1] * 7))]  # fmt: skip
+    page = published_page([GAN, PAC, *moved], [both], "t", "T")
+    assert "7 or 8 seeds" in page.answer
+    assert "trained for longer" not in render([page], "a command")
+    assert "trained for longer" in render([published_page([GAN, PAC], [TABLE], "t", "T")], "a command")
+
+
 def test_without_its_baseline_a_variant_still_has_its_row() -> None:
     page = published_page([PAC], [TABLE], "t", "T")
     assert len(tables(page)[0].rows) == 1

@@ -25,7 +25,7 @@ from ganlab import data, plots, rng, stats, trace
 from ganlab.diagnoses import diagnose
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.pages import classifier_page, pages_of, report, shared
-from ganlab.pages.gans import _verdict_cell
+from ganlab.pages.gans import _verdict_cell, images_figure
 from ganlab.pages.page import Figure, Page, Section, Table, Text, _picture, render, write
 from ganlab.registry import InputError
 from ganlab.registry import shown as as_symbols
@@ -654,6 +654,15 @@ def test_drawings_return_their_axes_and_show_every_seed(runs: list[Run]) -> None
     plt.close("all")
 
 
+def test_figures_count_what_they_show(runs: list[Run]) -> None:
+    few = replace(runs[0], samples={**runs[0].samples, "generated": runs[0].samples["generated"][:, :, :40]})
+    figures = {figure.title: figure for figure in blocks(pages_of([few]), Figure)}
+    assert "dots: 40 samples" in figures["Where do the samples lie at the end, on ring8?"].caption
+    assert f"at {len(KEPT)} moments" in figures["Samples over time: nsgan on ring8"].alt
+    pictures = {**few.samples, "generated": np.zeros((N_SEEDS, 3, 1, 1, 8, 8), dtype=np.float32)}
+    assert images_figure(replace(few, samples=pictures)).caption.startswith(f"{N_SEEDS} samples")
+
+
 # --- classifiers -------------------------------------------------------------------------------------------------------
 
 
@@ -664,9 +673,8 @@ def classified() -> list[Run]:
 
 def test_the_page_of_classifiers_says_that_digits_stand_in_for_mnist(classified: list[Run]) -> None:
     (one,) = pages_of(classified)
-    assert "These are the 8 x 8 digits of scikit-learn, because MNIST was not at hand: set GANLAB_DATA" in one.answer
-    assert "stand" not in classifier_page([renamed(run, data="mnist") for run in classified]).answer
-    assert "MNIST was not at hand" not in classifier_page([renamed(run, data="mnist") for run in classified]).answer
+    assert "These are the 8 x 8 digits of scikit-learn. For MNIST set GANLAB_DATA" in one.answer
+    assert "scikit-learn" not in classifier_page([renamed(run, data="mnist") for run in classified]).answer
     for run in classified:
         mean = trace.last(run.trace, "test_accuracy").mean()
         assert f"{run.experiment.subject} {mean:.2%}" in one.answer
@@ -674,6 +682,15 @@ def test_the_page_of_classifiers_says_that_digits_stand_in_for_mnist(classified:
     assert_self_contained(seen)
     assert len(seen.all("img")) == 4
     assert all(len(image["alt"]) > 40 for image in seen.all("img"))
+
+
+def test_a_comparison_of_classifiers_says_its_p(classified: list[Run]) -> None:
+    one, other = (trace.last(run.trace, "test_accuracy") for run in classified)
+    p = f"p = {stats.sign_flip(other, one):.2g}"
+    (page,) = pages_of(classified)
+    assert f"{p})." in page.answer
+    (table,) = (table for table in blocks([page], Table) if table.title == "Seed by seed")
+    assert [row[-1].note for row in table.cells()] == [p]
 
 
 def test_the_table_of_classifiers_has_mean_accuracy_with_its_t_interval(classified: list[Run]) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from ganlab import stats, supervised, trace
 
-# The data: 1797 digits of 8 x 8 pixels, 0 to 16; the last fifth, by other writers, for testing
+# The data: 1797 digits of 8 x 8 pixels, 0 to 16; the last fifth, nearly all by other writers, for testing
 images, labels = load_digits(return_X_y=True)
 x, y = torch.tensor(images / 16, dtype=torch.float32).view(-1, 1, 8, 8), torch.tensor(labels)
 x_train, x_test, y_train, y_test = x[:1437], x[1437:], y[:1437], y[1437:]

@@ -28,8 +28,8 @@ MNIST_SHA256 = {
 """Of the four original files, unpacked."""
 
 DIGITS_TEST = 360
-"""Images of `digits` kept for testing: the last fifth, written by other people than the first (UCI, Alpaydin and Kaynak
-1998), so the split is by writer as in MNIST."""
+"""Images of `digits` kept for testing: the last fifth. People wrote about 130 in a row (UCI, Alpaydin and Kaynak 1998), so the
+split is by writer as in MNIST, but for the one whose first 22 images are before it."""
 
 
 @dataclass(frozen=True, eq=False)

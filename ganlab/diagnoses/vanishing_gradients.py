@@ -20,7 +20,7 @@ APART = 0.95
 """Chance that a real logit exceeds a fake one from which the discriminator separates the two; 0.5 is a coin."""
 
 POOR = 0.15
-"""Least sliced distance of poor samples to the data, in its standard deviations: three times that of two sets of real ones."""
+"""Least sliced distance of poor samples to the data, in its standard deviations: twice that of two sets of 512 real ones."""
 
 GOOD = 0.5
 """Share of high-quality samples below which they are poor however near: a tight mode can be missed by little."""

@@ -33,8 +33,8 @@ def classifier_page(runs: Sequence[Run], name: str = "mnist_baselines") -> Page:
         Section("Sources", [Text(sources(runs))]),
     ]
     stand_in = (
-        " These are the 8 x 8 digits of scikit-learn, because MNIST was not at hand: set GANLAB_DATA to the folder that "
-        "holds MNIST/raw, or add --download, and run again."
+        " These are the 8 x 8 digits of scikit-learn. For MNIST set GANLAB_DATA to the folder that holds MNIST/raw, or add "
+        "--download to the study."
     )
     return Page(name, f"MLP or CNN on {data}?", _classifier_answer(runs) + (stand_in if data != "mnist" else ""), sections)
 
@@ -57,8 +57,12 @@ def _classifier_answer(runs: Sequence[Run]) -> str:
     better = {"a is higher": f"the {a} is better", "b is higher": f"the {b} is better"}
     return (
         f"Mean test accuracy: {said}. On the same {row['n']} seeds {better.get(row['answer'], 'no difference is shown')} "
-        f"({row['difference']:+.2%}, {_bounds(row['low'], row['high'])})."
+        f"({row['difference']:+.2%}, {_bounds(row['low'], row['high'])}, {_p(row['p_value'])})."
     )
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if np.isfinite(value) else "not tested: a seed has no value"
 
 
 def _bounds(low: float, high: float) -> str:
@@ -106,7 +110,7 @@ def _classifier_comparison(runs: Sequence[Run]) -> list[Table]:
                 f"{row['a']:.2%}",
                 f"{row['b']:.2%}",
                 Cell(f"{row['difference']:+.2%}", note=f"{_bounds(row['low'], row['high'])}, n={row['n']}"),
-                row["answer"].replace("a is", a.experiment.subject + " is").replace("b is", b.experiment.subject + " is"),
+                Cell(_named(row["answer"], a, b), note=_p(row["p_holm"])),
             ]
         )
     return [
@@ -118,6 +122,10 @@ def _classifier_comparison(runs: Sequence[Run]) -> list[Table]:
             "bootstrap, for reading; the exact sign-flip test decides, at 5 %.",
         )
     ]
+
+
+def _named(answer: str, a: Run, b: Run) -> str:
+    return answer.replace("a is", a.experiment.subject + " is").replace("b is", b.experiment.subject + " is")
 
 
 def _learning_figure(runs: Sequence[Run], colours: plots.Colours) -> Figure:

@@ -29,9 +29,9 @@ def claims(runs: Sequence[Run]) -> Table:
         ["variant", "reported or expected", *(f"frozen after {a} steps" for a in ages)],
         rows,
         "Reported: by Arjovsky and Bottou 2017, figures 1 to 3, with convolutional nets on images; the 4 decades are read off "
-        "their plot, the rest is taken from descriptions of it. Here: perceptrons on the plane; first what was seen, then the "
-        "share of seeds for which it holds. Intervals of 95 %: Student t for means (of logarithms, for factors), Wilson for "
-        "shares, percentile bootstrap for the range over seeds. Sign-flip: exact, paired by seed, and of n seeds at least "
+        "their plot, the rest is taken from descriptions of it. Here: with the nets and data below; first what was seen, then "
+        "the share of seeds for which it holds. Intervals of 95 %: Student t for means (of logarithms, for factors), Wilson "
+        "for shares, percentile bootstrap for the range over seeds. Sign-flip: exact, paired by seed, and of n seeds at least "
         "2^(1 - n).",
     )  # fmt: skip
 

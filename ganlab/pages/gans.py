@@ -276,9 +276,14 @@ def final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figu
         frame,
         f"Small multiples for {data}: a column per variant; rows are the best, median and worst seed by divergence; samples "
         "against true modes at each run's last step.",
-        "Open circles: true modes; dots: 256 samples. Best, median and worst of the seeds by the divergence that counts "
-        "samples off all modes.",
+        f"Open circles: true modes; dots: {_dots(frame, ['variant', 'rank'])} samples. Best, median and worst of the seeds by "
+        "the divergence that counts samples off all modes.",
     )
+
+
+def _dots(frame: pd.DataFrame, panel: list[str]) -> str:
+    """Return how many samples a panel shows."""
+    return " or ".join(str(n) for n in sorted(set(frame[frame["kind"] == "sample"].groupby(panel).size())))
 
 
 def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
@@ -291,7 +296,7 @@ def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
         f"Samples over time: {run.experiment.title}",
         lambda: plots.grid(frame, draw, col="step", row="seed", height=1.5, aspect=1.0, equal=True, margin_titles=True),
         frame,
-        f"Samples of {run.experiment.title} at six moments for three seeds ({seeds}) against the true modes.",
+        f"Samples of {run.experiment.title} at {frame['step'].nunique()} moments, by seed ({seeds}), against the true modes.",
         f"Seeds: {seeds}, of {len(run.experiment.seeds)}. The evaluation noise is the same at every step, so dots move only "
         "because the generator does.",
         folded=True,
@@ -300,12 +305,13 @@ def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
 
 def images_figure(run: Run) -> Figure:
     frame = plots.frame_images(run)
+    n = frame["picture"].nunique()
     return Figure(
         f"What does {run.experiment.title} draw at the end?",
         lambda: plots.grid(frame, plots.draw_image, col="picture", wrap=6, height=1.35, aspect=1.0),
         frame,
-        f"Twelve generated images of {run.experiment.title} at step {run.samples['moments'][-1]}, the seeds taking turns.",
-        f"Twelve samples at step {run.samples['moments'][-1]}; {len(run.experiment.seeds)} seeds take turns.",
+        f"{n} generated images of {run.experiment.title} at step {run.samples['moments'][-1]}, the seeds taking turns.",
+        f"{n} samples, not chosen, at step {run.samples['moments'][-1]}; {len(run.experiment.seeds)} seeds take turns.",
     )
 
 

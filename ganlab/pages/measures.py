@@ -19,7 +19,10 @@ RULES = {
     "ndb": ("Different bins", "of at most 20 k-means bins of the data, those whose shares differ at 5 % each (NDB)"),
     "ndb_corrected": ("Different bins, corrected", "the same after Holm's correction: 95 % of perfect samplers have none"),
     "vendi": ("Vendi score", "effective number of different samples, Gaussian kernel as wide as the median real distance"),
-    "birthday_support": ("Support by birthdays", "outcomes that would give as many near-duplicates; infinite without any"),
+    "birthday_support": (
+        "Support by birthdays",
+        "outcomes that would give as many near-duplicates; infinite without any; range: with samples and data dealt anew",
+    ),
     "energy_p": ("Energy test", "p-value: how often a perfect sampler is as far from the data; below 0.05 once in twenty"),
     "log_density_gap": ("Log-density gap", "mean log-density of samples less that of data, nats; blind to weights"),
     "cell_divergence": ("Divergence in exact cells", "KL from the true density in modes cut into 4 shells, nats"),
@@ -36,9 +39,12 @@ def measured(runs: Sequence[Run], data: str, colours: plots.Colours) -> Table | 
     for name, (title, rule) in RULES.items():
         if not all((run.trace["name"] == name).any() for run in seen):
             continue
-        low, high, n = (trace.last(seen[0].trace, name, part).iloc[0] for part in ("low", "high", "n"))
-        row = [Cell(title, note=f"{rule}; n = {n:.0f}"), Cell(f"{_number(low)} to {_number(high)}")]
-        rows.append([*row, *(_over_seeds(trace.last(run.trace, name)) for run in seen)])
+        bands = [_band(run, name) for run in seen]
+        alike = len(set(bands)) == 1
+        n = " or ".join(dict.fromkeys(f"{trace.last(run.trace, name, 'n').iloc[0]:.0f}" for run in seen))
+        row = [Cell(title, note=f"{rule}; n = {n}"), Cell(bands[0] if alike else "see each")]
+        ends = zip((trace.last(run.trace, name) for run in seen), bands, strict=True)
+        rows.append([*row, *(_over_seeds(values, "" if alike else band) for values, band in ends)])
     header = ["measure and rule", "perfect sampler", *(run.experiment.subject for run in seen)]
     caption = (
         "Median over seeds at the last step, and under it the lowest and the highest seed. Perfect sampler: where 95 % of them "
@@ -48,11 +54,17 @@ def measured(runs: Sequence[Run], data: str, colours: plots.Colours) -> Table | 
     return Table(f"What the samples measure at the end, on {data}", header, rows, caption)
 
 
-def _over_seeds(values: pd.Series) -> Cell:
+def _band(run: Run, name: str) -> str:
+    low, high = (trace.last(run.trace, name, end).iloc[0] for end in ("low", "high"))
+    return f"{_number(low)} to {_number(high)}"
+
+
+def _over_seeds(values: pd.Series, band: str) -> Cell:
     finite = values.dropna()
     if finite.empty:
         return Cell("none", note="no seed has finite samples")
-    return Cell(_number(float(np.median(finite))), note=f"[{_number(finite.min())}, {_number(finite.max())}]")
+    perfect = f"\nperfect: {band}" if band else ""
+    return Cell(_number(float(np.median(finite))), note=f"[{_number(finite.min())}, {_number(finite.max())}]{perfect}")
 
 
 def _number(x: float) -> str:

@@ -30,6 +30,13 @@ class Pair(NamedTuple):
     """Exact McNemar, after Holm's correction for `compared` pairs."""
     compared: int
 
+    @property
+    def told(self) -> str:
+        """Whether the test tells the two apart: "less" or "more" of it befell the avoiding run; "" where it does not."""
+        if self.avoiding is None or self.p_value > ALPHA:
+            return ""
+        return "less" if self.avoiding.found.failures < self.failing.found.failures else "more"
+
 
 def overview_page(studies: Mapping[str, Sequence[Run]], name: str = "overview") -> Page:
     """Return the page: for each failure and data set the usual GAN, and what fails least on the same seeds.
@@ -50,7 +57,7 @@ def overview_page(studies: Mapping[str, Sequence[Run]], name: str = "overview") 
         pairs = [(study, pair) for study, runs in mine.items() for pair in _pairs(runs)]
         if pairs:
             rows += [[Cell(title, note=f"study {study}"), _happens(pair.failing), _avoids(pair)] for study, pair in pairs]
-            told_apart_first = sorted((pair for _, pair in pairs), key=lambda p: (p.p_value > ALPHA, -p.failing.found.rate))
+            told_apart_first = sorted((pair for _, pair in pairs), key=lambda p: (p.told != "less", -p.failing.found.rate))
             said.append(_sentence(title, told_apart_first[0]))
         elif seeds:
             never.append(f"{title.lower()} (0 of {seeds} seeds)")
@@ -128,9 +135,9 @@ def _avoids(pair: Pair) -> Cell:
     if pair.avoiding is None:
         return Cell("nothing to compare with", tone="inconclusive", note="no other run has the same data and seeds, all judged")
     d, e = pair.avoiding.found, pair.avoiding.run.experiment
-    told = pair.p_value <= ALPHA and d.failures < pair.failing.found.failures
     note = f"{_rate(d)}\np = {pair.p_value:.2g} after correction for {pair.compared} pair{'s' * (pair.compared > 1)}"
-    return Cell(f"{e.subject}: {d.failures} of {d.n}", tone="absent" if told else "inconclusive", note=note)
+    tone = {"less": "absent", "more": "present"}.get(pair.told, "inconclusive")
+    return Cell(f"{e.subject}: {d.failures} of {d.n}", tone=tone, note=note)
 
 
 def _sentence(title: str, pair: Pair) -> str:
@@ -139,5 +146,5 @@ def _sentence(title: str, pair: Pair) -> str:
     if pair.avoiding is None:
         return said
     other = pair.avoiding.found
-    told = "" if pair.p_value <= ALPHA and other.failures < d.failures else " (not told apart)"
+    told = {"less": "", "more": " (which is worse)"}.get(pair.told, " (not told apart)")
     return f"{said} and {other.failures} of {other.n} of {pair.avoiding.run.experiment.subject}{told}"

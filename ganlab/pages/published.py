@@ -155,9 +155,14 @@ def _answer(runs: Sequence[Run], table: Published) -> str:
     along = sum((pair.found.estimate > 0) == (pair.reported > 0) for pair in pairs)
     said = ", ".join(f"{verdicts.count(v)} {v}" for v in ("as reported", "the other way", "inconclusive") if v in verdicts)
     return (
-        f"{budget}, {pairs[0].found.n} seeds: {along} of {len(pairs)} differences from {_short(table.baseline)} have the sign "
+        f"{budget}, {_seeds(pairs)} seeds: {along} of {len(pairs)} differences from {_short(table.baseline)} have the sign "
         f"that was reported; by exact paired tests {said}."
     )
+
+
+def _seeds(pairs: Sequence[Compared]) -> str:
+    """Return how many seeds the pairs share; all numbers where they differ."""
+    return " or ".join(str(n) for n in sorted({pair.found.n for pair in pairs}))
 
 
 def _short(subject: str) -> str:
@@ -211,7 +216,7 @@ def _order(pairs: Sequence[Compared], table: Published, colours: plots.Colours) 
         ])  # fmt: skip
     return Table(
         f"Difference from {_short(table.baseline)}", ["variant", "quantity", "reported", "ours", "order"], rows,
-        f"On the same {pairs[0].found.n} seeds, with the 95 % paired bootstrap interval for reading; the sign-flip test "
+        f"On the same {_seeds(pairs)} seeds, with the 95 % paired bootstrap interval for reading; the sign-flip test "
         f"decides, at 5 % after Holm's correction for {len(pairs)} comparisons, which takes at least "
         f"{stats.fewest_seeds(len(pairs))} seeds.",
     )  # fmt: skip
@@ -237,7 +242,8 @@ def _budget(runs: Sequence[Run], table: Published) -> str:
     hours = sum(float(run.environment["seconds"]) for run in runs) / 3600
     shares = sorted({run.experiment.steps / table.steps for run in runs})
     said = " and ".join(f"{share:.2%}" for share in shares)
+    shorter = " Only the order can be compared with a source that trained for longer." if shares[0] < 1 else ""
     return (
         f"Budget: {said} of the source's {table.steps:,} steps; {hours:.2g} hours by the clocks of all workers together, "
-        "other work on the machine included. Only the order can be compared with a source that trained for longer."
+        f"other work on the machine included.{shorter}"
     )

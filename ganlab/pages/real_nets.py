@@ -14,6 +14,7 @@ from ganlab.diagnoses import Diagnosis, diagnose
 from ganlab.dynamics_plots import panels
 from ganlab.experiment import AGES, Run
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
+from ganlab.pages.shared import apart, compared
 
 Seen = dict[str, pd.DataFrame]
 """What the instruments say, by variant."""
@@ -68,11 +69,12 @@ def _verdicts(runs: Sequence[Run], judged: Sequence[Diagnosis], seen: Seen, colo
         rows,
         "First column: failed seeds of those that could be judged and the claim about the rate that they allow; the rate with "
         "its 95 % Wilson interval; the median step since when. Then medians over all seeds in the second half of the run: how "
-        "far samples move from one look to the next, in standard deviations of the data (two sets of real samples are 0.05 "
-        "apart), and how many modes are held at one look and at some look. Last: in how many seeds something comes round "
-        "again and again - the shares of the modes, or the generator's parameters in the plane in which they move most - with "
-        "the median period, and the autocorrelation at that period, 1 for an exact repetition. Chance finds a cycle in 5 % of "
-        "series without one, so one seed of few is no evidence.",
+        "far samples move from one look to the next, in standard deviations of the data (two sets of "
+        f"{compared(runs[0])} samples of one normal law are about {apart(runs[0]):.2f} apart), and how many modes are held at "
+        "one look and at some look. Last: in how many seeds something comes round again and again - the shares of the modes, "
+        "or the generator's parameters in the plane in which they move most - with the median period, and the autocorrelation "
+        "at that period, 1 for an exact repetition. Chance finds a cycle in 5 % of series without one, so one seed of few is "
+        "no evidence.",
     )  # fmt: skip
 
 

@@ -305,7 +305,7 @@ def _definitions() -> list[str]:
         "The protocol: a GAN trains for some steps, its age; its generator then stands still, a fresh discriminator with a "
         "fresh optimiser takes the place of the old one and trains alone. (Arjovsky and Bottou 2017, figure 2)",
         "Update: one of the discriminator, since the generator froze. An age counts the generator's steps; variants with a "
-        "critic make 5 discriminator updates in each.",
+        "critic make several discriminator updates in each.",
         "The gradient is that of the loss the generator really minimises, by its weights, on a batch that is the same at every "
         "look; its length is the Euclidean norm. A few fakes beside the data can make nearly all of it: the median fake tells "
         "whether the others are still told where to go.",

@@ -72,14 +72,16 @@ def _beats(run: Run) -> stats.Rate:
 
 def _answer(lstm: Run) -> str:
     error, beats = stats.mean(_errors(lstm).to_numpy()), _beats(lstm)
-    autoregression = _reference(lstm, "autoregression").iloc[0]
-    worse, better = error.low > autoregression, error.high < autoregression
-    verdict = "worse than" if worse else "better than" if better else "about as good as"
+    autoregression = _reference(lstm, "autoregression")
+    p = stats.sign_flip(_errors(lstm), autoregression)
+    sign = "worse than" if error.estimate > autoregression.iloc[0] else "better than"
+    verdict = sign if p <= 0.05 else "not told apart from"
+    tested = "not tested: a seed has no value" if np.isnan(p) else f"exact sign-flip test on the seeds, p = {p:.2g}"
     return (
-        f"The LSTM misses the next month by {error.estimate:.3g} [{error.low:.3g}, {error.high:.3g}] thousand passengers "
+        f"The LSTM misses the next month by {error.estimate:.3g} {bounds(error, plain)} thousand passengers "
         f"(RMSE, {error.n} seeds) and beats persistence, {_reference(lstm, 'persistence').iloc[0]:.1f}, in {beats} of seeds. "
-        f"It is {verdict} a linear autoregression, {autoregression:.1f}: a net is worth its trouble only where a line has been "
-        "tried."
+        f"It is {verdict} a linear autoregression, {autoregression.iloc[0]:.1f} ({tested}): a net is worth its trouble only "
+        "where a line has been tried."
     )
 
 

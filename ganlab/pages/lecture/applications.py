@@ -17,7 +17,7 @@ from ganlab.pages.gans import curves_figure
 from ganlab.pages.lecture.judged import colours, distances, folded_settings, named, near
 from ganlab.pages.lecture.learned import Comparison, compare, percent, points
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import Written, bounded, bounds, mean_cell
+from ganlab.pages.shared import Written, apart, bounded, bounds, compared, mean_cell
 
 ALONE, AUGMENTED, SHUFFLED = "real digits alone", "with GAN digits", "shuffled labels"
 LABELS, SEMI = "labels alone", "labels and GAN"
@@ -90,7 +90,8 @@ TEXT_TO_IMAGE = (
     "Text-to-image is not imitated here. It takes images with sentences that describe them, and a net that turns sentences "
     "into vectors. The lecture's Stage-I images are from StackGAN (Zhang et al. 2017): one conditional GAN for 64 x 64 "
     "pixels and a second that makes 256 x 256 of them, from thousands of photographs of birds and flowers with ten sentences "
-    "each. Beside the label-to-image above, the label has become a sentence, and a pixel here has a thousand there."
+    "each. Beside the label-to-image above, the label has become a sentence, and a digit of 8 x 8 pixels "
+    "an image of a thousand times as many."
 )
 DEEPFAKE = (
     "Deepfake videos are not imitated either. They take many frames of the person to be shown, or a model that has seen many "
@@ -197,9 +198,9 @@ def _samples_text(run: Run) -> str:
     collapse = diagnose(run)["mode_collapse"]
     return (
         f"New samples. After {run.experiment.steps} steps the images are {bounded(stats.mean(distances(run)))} standard "
-        "deviations from the data (sliced Wasserstein distance; two sets of real images are 0.05 apart). Mode collapse is "
-        f"found in {collapse.failures} of {collapse.n} seeds. Copies: images are compared with their nearest training "
-        "images, beside test images, which nobody copied."
+        f"deviations from the data (sliced Wasserstein distance; two sets of {compared(run)} real images are about "
+        f"{apart(run):.2f} apart). Mode collapse is found in {collapse.failures} of {collapse.n} seeds. Copies: images are "
+        "compared with their nearest training images, beside test images, which nobody copied."
     )
 
 
@@ -256,8 +257,8 @@ def _augmentation_text(found: Runs, decided: dict[str, Comparison]) -> str:
         f"Data augmentation. A classifier learns from {settings['labels']} real digits and tells {_accuracy(found.alone)} of "
         f"test digits right. It then also learns from {settings['generated_images']} digits of a conditional "
         f"GAN that saw no others than these {settings['labels']}: {_accuracy(found.augmented)}, a difference of "
-        f"{_answer(decided['augmentation'])}. The judge reads {agreed.estimate:.0%} of the GAN's digits as what they are "
-        "labelled. A GAN adds no knowledge about digits that its few did not hold. "
+        f"{_answer(decided['augmentation'])}. The judge reads {percent(agreed.estimate)} {bounds(agreed, percent)} of the "
+        "GAN's digits as what they are labelled. A GAN adds no knowledge about digits that its few did not hold. "
         f"The control, generated digits with shuffled labels: {_answer(decided['shuffled'])}."
     )
 

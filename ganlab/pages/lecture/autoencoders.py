@@ -13,7 +13,7 @@ from ganlab.experiment import Run
 from ganlab.pages.lecture.judged import colours, folded_settings, named, paired, two_digits, verdicts
 from ganlab.pages.lecture.learned import Comparison, compare, plain, signed
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import bounded, bounds, mean_cell
+from ganlab.pages.shared import apart, bounded, bounds, compared, mean_cell
 
 NAMES = ("autoencoder", "VAE", "GAN", "autoencoder, 2 numbers", "VAE, 2 numbers")
 """Of the study's runs, in their order."""
@@ -80,8 +80,9 @@ def _rebuilding_answer(coder: Run, vae: Run) -> str:
         f"From {_numbers_a_code(coder)} numbers in place of {pixels} pixels an autoencoder rebuilds digits that it never saw "
         f"to within {_mean(_last(coder, 'test_rmse'))} of full brightness, a VAE, whose codes are drawn, to within "
         f"{_mean(_last(vae, 'test_rmse'))}, and PCA with as many numbers to within {_mean(linear)}. The VAE also says how "
-        f"likely an image is: at least {_mean(_last(vae, 'test_elbo'), 1)} nats, its ELBO; the best linear model of this size "
-        f"says {_mean(exact, 1)} exactly. Difference on the same seeds: {paired(_last(vae, 'test_elbo'), exact)}."
+        f"likely an image is: at least {_mean(_last(vae, 'test_elbo'), 1)} nats, its ELBO; a linear model of this size, "
+        f"probabilistic PCA, says {_mean(exact, 1)} exactly. Difference on the same seeds: "
+        f"{paired(_last(vae, 'test_elbo'), exact)}."
     )
 
 
@@ -94,8 +95,8 @@ def _drawing_answer(drawing: Sequence[Run]) -> str:
     answers = " ".join(f"On the same seeds by {QUANTITIES[name]}: {'; '.join(found)}." for name, found in said.items() if found)
     return (
         "All three draw new digits, from random codes. Distance of their samples to the data, in standard deviations (two sets "
-        f"of real images are 0.05 apart): {far}. Share of real images with a sample nearby (coverage): {held}. "
-        f"{answers}"
+        f"of {compared(drawing[0])} real images are about {apart(drawing[0]):.2f} apart): {far}. Share of real images "
+        f"with a sample nearby (coverage): {held}. {answers}"
     )
 
 
@@ -103,7 +104,7 @@ def _map_answer(flat: Sequence[Run]) -> str:
     said = " and ".join(f"{_mean(alike(run), 2)} with the {run.experiment.subject.partition(',')[0]}" for run in flat)
     n = len(np.unique(flat[0].samples["labels"]))
     return (
-        "Two numbers a code make a map. Nobody told the nets which digit is which, and still the nearest other image on the "
+        "Two numbers a code make a map. Nobody told the nets which digit is which; the nearest other image on the "
         f"map shows the same digit in a share of {said}; chance is {1 / n:.2f}."
     )
 
@@ -134,7 +135,8 @@ def _rebuilding(runs: Sequence[Run]) -> Table:
         "On images that training did not see; means over seeds with 95 % intervals (Student t). Off by: root mean square "
         f"error of a pixel, 1 being from black to white. ELBO = reconstruction - KL, in nats an image, of a pixel that lies "
         f"around the decoder's with a standard deviation of {noise:g}: a lower bound of the log-density, which may be above 0. "
-        "The row of PCA has the exact log-density of probabilistic PCA with the same noise, which no linear VAE can pass.",
+        "The row of PCA has the exact log-density of probabilistic PCA with the same noise, which no linear VAE can pass on "
+        "the images that it learns from.",
     )  # fmt: skip
 
 
@@ -144,7 +146,7 @@ DRAWN = ("distance", "coverage", "precision", "recall")
 def _drawing(runs: Sequence[Run]) -> Table:
     shades = colours(runs)
     bands = [tuple(_last(runs[0], name, end)[0] for end in ("low", "high")) for name in DRAWN[1:]]
-    perfect = ["0.05", *(f"{low:.2f} to {high:.2f}" for low, high in bands)]
+    perfect = [f"about {apart(runs[0]):.2f}", *(f"{low:.2f} to {high:.2f}" for low, high in bands)]
     rows: list[list[Cell | str]] = [["a perfect sampler", *perfect]]
     for run in runs:
         name = run.experiment.subject
@@ -228,9 +230,8 @@ def _atlas(flat: Sequence[Run]) -> Figure:
         "What stands where on the map?",
         lambda: plots.grid(frame, plots.draw_image, col="who", height=3.6, aspect=1.0),
         frame,
-        "Digits decoded from a grid of codes, for an autoencoder and for a VAE; they turn into one another.",
-        f"Seed {flat[0].experiment.seeds[0]}: images decoded at equal quantiles of the law that samples are drawn from; "
-        "neighbours turn into one another, and between digits lies what is none.",
+        "Images decoded from a grid of codes, for an autoencoder and for a VAE.",
+        f"Seed {flat[0].experiment.seeds[0]}: images decoded at equal quantiles of the law that samples are drawn from.",
     )
 
 

@@ -74,7 +74,7 @@ def section(runs: Sequence[Run]) -> Section:
                 [
                     "Non-convergence: the players circle and never settle. Mode collapse: the generator makes little of all "
                     "there is. Diminished gradient: the discriminator is so good that the generator learns nothing. Each "
-                    "is made to happen here, beside a remedy with a name on the same seeds."
+                    "is provoked here, beside a remedy with a name on the same seeds."
                 ]
             ),
             _table(trials),

@@ -9,6 +9,7 @@ from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure, images_figure
 from ganlab.pages.lecture.judged import colours, distances, folded_settings, named, near, numbers, paired, verdicts
 from ganlab.pages.page import Section, Text
+from ganlab.pages.shared import apart, compared
 
 STEPS = 46_850
 """Of the course: 50 epochs of 937 batches."""
@@ -40,9 +41,9 @@ def section(runs: Sequence[Run]) -> Section:
                     "distance to the data": distances,
                     "discriminator tells real from fake": lambda run: trace.last(run.trace, "separation").to_numpy(),
                 },
-                ["0.05", "0.5"],
-                "Distance: sliced Wasserstein, in standard deviations of the data; of the data, what two sets of real "
-                "samples have. Real from fake: the chance that a real image's logit is higher.",
+                [f"about {apart(mlp):.2f}", "0.5"],
+                "Distance: sliced Wasserstein, in standard deviations of the data; of the data, what two sets of "
+                f"{compared(mlp)} real images have. Real from fake: the chance that a real image's logit is higher.",
             ),
             verdicts(judged),
             *(images_figure(run) for run in judged),

@@ -40,7 +40,7 @@ def section(runs: Sequence[Run]) -> Section:
     blocks: list[Block] = [
         Text(
             [
-                f"To lie on the line is soon learned, to cover it is not: the course's fakes are {off} off "
+                f"To lie on the line is one thing, to cover it another: the course's fakes are {off} off "
                 f"it and spread over {spread}, where the data spread over 1.49; {near(course)} of seeds end "
                 f"near the data.{shortened}",
                 f"Mended, the same nets spread over {held_spread}, and {near(held)} of seeds end near. Distance to the data, "

@@ -70,5 +70,5 @@ def _fit_figure(run: Run) -> Figure:
         frame,
         f"Test points of {n} seeds in grey, and the {n} learned curves through them.",
         f"Grey: test points of {n} seeds, each with noise of its own; lines: what each seed's net predicts at its test "
-        "points. They agree where there are points, and part at the ends.",
+        "points.",
     )

@@ -48,14 +48,16 @@ def section(runs: Sequence[Run]) -> Section:
     judged = [named(run, name) for run, name in zip(rest, names, strict=True)]
     one, five, slow = judged
     far = [distances(run) for run in judged]
+    fast_rate, slow_rate = (run.experiment.numbers["lr_discriminator"][0] for run in (one, slow))
+    slower = fast_rate / slow_rate
     return Section(
         "What happens in GAN training, step by step?",
         [
             Text(
                 [
-                    "The discriminator learns to tell fakes from data, the generator follows its slope, and in the end the "
-                    f"discriminator can only guess. With one discriminator step (k = 1) {near(one)} of seeds end near the "
-                    f"data, with five {near(five)}; with a discriminator that learns 30 times slower, the control, "
+                    "The discriminator learns to tell fakes from data, the generator follows its slope, and where it arrives "
+                    f"the discriminator can only guess. With one discriminator step (k = 1) {near(one)} of seeds end near the "
+                    f"data, with five {near(five)}; with a discriminator that learns {slower:.0f} times slower, the control, "
                     f"{near(slow)}.",
                 ]
             ),
@@ -70,8 +72,8 @@ def section(runs: Sequence[Run]) -> Section:
                 ["3", "1", f"{BALANCE:.3f}"],
                 f"At the equilibrium the discriminator says 1/2 everywhere and its loss is 2 ln 2 = {BALANCE:.5f}. Distance "
                 f"to the data, k = 5 less k = 1: {paired(far[1], far[0], 2)}; the slow one less k = 1: "
-                f"{paired(far[2], far[0], 2)}. The slow discriminator's loss is balanced, too: not because fakes are good, but "
-                "because it has learned nothing.",
+                f"{paired(far[2], far[0], 2)}. A loss near this balance says that the discriminator can only guess, and not "
+                "why: fakes may be good, or it may have learned too little, as a slow one has.",
             ),
             verdicts(judged),
             curves_figure(
@@ -90,13 +92,14 @@ def section(runs: Sequence[Run]) -> Section:
 def _walk(walk: Run, end: Run) -> Figure:
     frame = pd.concat([lecture_plots.frame_walk(walk, FRAMES), _equilibrium(end)], ignore_index=True)
     seed, k = walk.experiment.seeds[0], walk.experiment.settings["n_critic"]
+    fakes = last_samples(end)[0, ..., 0]
     return Figure(
         "The walk",
         lambda: plots.grid(frame, lecture_plots.draw_walk, col="panel", wrap=4, height=1.75, aspect=1.4),
         frame,
-        "Eight pictures of the densities of data and fakes with D(x): the fakes appear away from the data, D falls over "
-        "them and rises over the data, the fakes move up its slope, and at the end both densities agree and D lies at one "
-        "half.",
+        f"Eight pictures of the densities of data and fakes with D(x), a step of a player from each to the next; the last is "
+        f"the end of the training with k = 5, where the fakes have a mean of {fakes.mean():.2f} and a spread of "
+        f"{fakes.std():.2f}.",
         f"Blue: data; orange: fakes, pale before a step and full after it; heights are scaled. Line: D(x), the chance of being "
         f"real; dotted: 1/2. Arrows: where the loss would have fakes go, longer where it pulls more. Seed {seed}; steps are "
         f"large here and k is {k}, so that each one can be seen. The last picture is k = 5 below, after "
