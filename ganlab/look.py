@@ -16,8 +16,9 @@ from ganlab.data import Points
 from ganlab.game import Batch, State
 from ganlab.objectives import OBJECTIVES
 from ganlab.planning import distribution, evaluation_size
-from ganlab.probes import PROBES, SLICED, applicable, has_held_out, has_modes
+from ganlab.probes import PROBES, applicable, has_held_out, has_modes
 from ganlab.registry import InputError
+from ganlab.trace import SLICED
 from ganlab.watch import REFERENCE, Samples, cells_in_place_of_modes, readings_of
 
 HELD = 16_000_000

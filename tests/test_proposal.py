@@ -177,7 +177,7 @@ def numbered(**numbers: float) -> Experiment:
 @pytest.mark.parametrize(
     ("experiment", "said"),
     [
-        (replace(planned(), kind="classifier"), "only runs of GANs that ganlab trained can be repaired; .* is of kind 'classifier'"),
+        (replace(planned(), kind="classifier"), "only runs of GANs that ganlab trained can be .* is of kind 'classifier'"),
         (replace(planned(), subject="own nets"), "cannot be rebuilt from the store: its nets are your own"),
         (replace(planned(), data="points-0123"), "cannot be rebuilt from the store: unknown data distribution 'points-0123'"),
         (replace(planned(), subject="lost"), "cannot be rebuilt from the store: unknown variant 'lost'"),

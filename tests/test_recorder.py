@@ -240,7 +240,7 @@ class OfTheRing(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         turn = torch.distributions.Normal(0.0, 1.0).cdf(z[:, 0])
         centre = self.data.modes.float()[(turn * self.modes).long().clamp(max=self.modes - 1)]
-        made: Tensor = centre + self.data.std.float() * z[:, 1:3] + self.shift
+        made: Tensor = centre + self.data.std[0].float() * z[:, 1:3] + self.shift
         return made
 
 
@@ -529,13 +529,15 @@ def test_a_store_that_is_gone_costs_the_stored_run_and_nothing_else(tmp_path: Pa
 
 
 def test_a_run_is_stored_also_when_the_loop_fails(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ZeroDivisionError),
-        Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, store=tmp_path) as one,
-    ):
-        for step in range(5):
-            one.record(step)
-            _ = 1 / (3 - step)
+    def train() -> None:
+        with Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, store=tmp_path) as one:
+            for step in range(5):
+                one.record(step)
+                if step == 3:
+                    raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train()
     (name,) = ganlab.Store(tmp_path).ids()
     stored = ganlab.load(tmp_path / name)
     assert stored.experiment.kind == "recorded"
