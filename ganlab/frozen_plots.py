@@ -88,13 +88,13 @@ def draw_tails(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
     return ax
 
 
-def frame_surface(runs: Sequence[Run], member: int = 0) -> pd.DataFrame:
-    """Return the discriminator from above at a run's end, for one member: variant, age, kind, x, y, value, dx, dy.
+def frame_surface(runs: Sequence[Run], when: Sequence[str], member: int = 0) -> pd.DataFrame:
+    """Return the discriminator from above at each run's end, for one member: variant, when, kind, x, y, value, dx, dy.
 
     Kinds: "logit" with its value, "pull" with its components, and "real" and "fake" samples.
     """
     parts = []
-    for run in runs:
+    for run, moment in zip(runs, when, strict=True):
         s = run.samples
         grid = np.stack(np.meshgrid(*s["surface_axes"]), -1)
         pull = s["surface_pulls"][member].reshape(-1, 2)
@@ -104,8 +104,7 @@ def frame_surface(runs: Sequence[Run], member: int = 0) -> pd.DataFrame:
             "real": _places(s["real"][:200]),
             "fake": _places(s["generated"][member, -1, :200]),
         }
-        variant, age = run.experiment.subject, frozen.age(run)
-        parts += [frame.assign(kind=kind, variant=variant, age=age) for kind, frame in kinds.items()]
+        parts += [frame.assign(kind=kind, variant=run.experiment.subject, when=moment) for kind, frame in kinds.items()]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -136,20 +135,19 @@ def draw_surface(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def surfaces(frame: pd.DataFrame) -> Figure:
-    """Return a panel for each variant and age, and the colours of arrows."""
-    variants, ages = (list(dict.fromkeys(frame[name])) for name in ("variant", "age"))
-    figure, axes = plt.subplots(
-        len(variants), len(ages), figsize=(2.7 * len(ages) + 0.9, 2.75 * len(variants)), squeeze=False, layout="constrained"
-    )
+    """Return a panel for each variant and moment, and the colours of arrows."""
+    variants, moments = (list(dict.fromkeys(frame[name])) for name in ("variant", "when"))
+    size = 2.7 * len(moments) + 0.9, 2.75 * len(variants)
+    figure, axes = plt.subplots(len(variants), len(moments), figsize=size, squeeze=False, layout="constrained")
     for variant, row in zip(variants, axes, strict=True):
-        for age, ax in zip(ages, row, strict=True):
-            part = frame[(frame["variant"] == variant) & (frame["age"] == age)]
+        for moment, ax in zip(moments, row, strict=True):
+            part = frame[(frame["variant"] == variant) & (frame["when"] == moment)]
             if part.empty:
                 ax.set_axis_off()
                 continue
             draw_surface(part, ax)
             ax.set_aspect("equal")
-            ax.set_title(f"{variant}, frozen at {age}")
+            ax.set_title(f"{variant}, {moment}")
     colours = plt.cm.ScalarMappable(norm=ARROWS, cmap="viridis")
     bar = figure.colorbar(colours, ax=axes, shrink=0.8, extend="both", format=FuncFormatter(lambda value, _: f"1e{value:+.0f}"))
     bar.set_label("length of the pull on a fake sample")

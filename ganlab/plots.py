@@ -150,10 +150,12 @@ RANKS = ("best", "median", "worst")
 
 
 def ranked_members(run: Run) -> dict[str, int]:
-    """Return the places of the best, median and worst member by the final divergence with an off-mode bin.
+    """Return the places of the best, median and worst member by the final divergence with an off-mode bin; or of the only one.
 
     A diverged member has no divergence and is worst.
     """
+    if len(run.outcome) == 1:
+        return {"only": int(run.outcome["member"].iloc[0])}
     score = trace.last(run.trace, "kl_off_mode").fillna(np.inf)
     score[run.outcome.loc[run.outcome["status"] == "diverged", "member"]] = np.inf
     order = score.sort_values(kind="stable").index

@@ -435,7 +435,7 @@ def test_frames_have_every_seed_since_the_generator_froze(runs: list[Run]) -> No
     assert first["value"].tolist() == [1, 2, 3, 4, 5]
     decay = frozen_plots.frame_decay(runs[:2])
     assert decay["rate"].tolist() == pytest.approx([5, 5])
-    surface = frozen_plots.frame_surface(runs[:1])
+    surface = frozen_plots.frame_surface(runs[:1], ["frozen at 5"])
     assert surface["kind"].value_counts().to_dict() == {"logit": 33 * 33, "pull": 121, "real": 9, "fake": 9}
     logits = surface[surface["kind"] == "logit"]
     np.testing.assert_allclose(logits["value"], logits["x"])
@@ -455,7 +455,7 @@ def test_every_panel_has_all_variants_in_one_order_whatever_was_run(runs: list[R
 def test_arrows_show_direction_and_their_colour_the_length(runs: list[Run]) -> None:
     with plt.rc_context(plots.style()):
         _, ax = plt.subplots()
-        assert frozen_plots.draw_surface(frozen_plots.frame_surface(runs[:1]), ax) is ax
+        assert frozen_plots.draw_surface(frozen_plots.frame_surface(runs[:1], ["frozen at 5"]), ax) is ax
     (arrows,) = [c for c in ax.collections if hasattr(c, "U")]
     np.testing.assert_allclose(np.hypot(arrows.U, arrows.V), 1, rtol=1e-6)
     np.testing.assert_allclose(arrows.get_array(), np.log10(np.hypot(1e-3, 1e-3)), rtol=1e-6)

@@ -24,7 +24,8 @@ LECTURE = (
 )  # fmt: skip
 PAGES = (
     "applications", "calibration", "classifiers", "convergence", "frozen_claims", "gans", "learners", "lecture", "measures",
-    "overview", "page", "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
+    "overview", "page", "phase_map", "published", "real_nets", "recorded", "repair", "shared", "throughput",
+    "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")

@@ -19,6 +19,7 @@ from ganlab.pages.overview import overview_page
 from ganlab.pages.page import Page, write
 from ganlab.pages.phase_map import phase_page
 from ganlab.pages.published import published_page
+from ganlab.pages.recorded import recorded_page
 from ganlab.pages.repair import repair_page
 from ganlab.pages.throughput import throughput_page
 from ganlab.pages.vanishing_gradients import vanishing_page
@@ -26,7 +27,7 @@ from ganlab.registry import InputError
 
 __all__ = [
     "application_page", "classifier_page", "convergence_page", "gan_page", "learner_page", "overview_page", "pages_of",
-    "phase_page", "published_page", "repair_page", "report", "throughput_page", "vanishing_page",
+    "phase_page", "published_page", "recorded_page", "repair_page", "report", "throughput_page", "vanishing_page",
 ]  # fmt: skip
 
 
@@ -47,17 +48,19 @@ def report(runs: Run | Sequence[Run], path: str | Path) -> Path:
 
 
 def pages_of(runs: Sequence[Run]) -> list[Page]:
-    """Return a page for the GANs among the runs, one for those whose generator freezes, one for those over several numbers,
-    one for the samples of autoencoders, one for the classifiers of each data set, one for the learners of each, one for each
-    application, and one for timings."""
-    gans = [run for run in runs if run.experiment.kind in ("gan", "recorded") and not is_frozen(run)]
+    """Return a page for each run recorded at one seed, one for the other GANs among the runs, one for those whose generator
+    freezes, one for those over several numbers, one for the samples of autoencoders, one for the classifiers of each data set,
+    one for the learners of each, one for each application, and one for timings."""
+    recorded = [run for run in runs if run.experiment.kind == "recorded" and len(run.outcome) == 1]
+    gans = [run for run in runs if run.experiment.kind in ("gan", "recorded") and run not in recorded and not is_frozen(run)]
     frozen = [run for run in runs if run.experiment.kind == "gan" and is_frozen(run)]
     maps = [run for run in gans if len(run.experiment.varied) > 1]
     gans = [run for run in gans if len(run.experiment.varied) < 2]
     classifiers = [run for run in runs if run.experiment.kind == "classifier"]
     coders = [run for run in runs if run.experiment.kind == "autoencoder"]
     data = dict.fromkeys(run.experiment.data for run in classifiers)
-    pages = ([gan_page(gans)] if gans else []) + ([phase_page(maps)] if maps else [])
+    pages = [recorded_page(run) for run in recorded]
+    pages += ([gan_page(gans)] if gans else []) + ([phase_page(maps)] if maps else [])
     pages += [vanishing_page(frozen)] if frozen else []
     pages += [gan_page(coders, "autoencoders", "What do these autoencoders draw?")] if coders else []
     pages += [classifier_page([r for r in classifiers if r.experiment.data == d], f"classifiers-{d}") for d in data]

@@ -40,7 +40,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         planar = [r for r in group if "modes" in r.samples and r.samples["modes"].shape[1] == 2]
         if planar:
             evidence.append(final_figure(planar, data, colours))
-            evidence += [_samples_figure(run, colours) for run in planar]
+            evidence += [samples_figure(run, colours) for run in planar]
         evidence += [
             images_figure(run) for run in group if "generated" in run.samples and run.samples["generated"].shape[3:4] == (1,)
         ]
@@ -50,7 +50,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         collapsed = [(run, d) for run, d in judged if run.experiment.data == data]
         if any(d.failures for _, d in collapsed):
             curves.append(survival_figure([run for run, _ in collapsed], [d for _, d in collapsed], data, colours))
-        curves += [curves_figure(group, data, colours, *what) for what in _CURVES if _has(group, what[0])]
+        curves += [curves_figure(group, data, colours, *what) for what in CURVES if has(group, what[0])]
     sections = [
         Section("The verdict", [_matrix(runs, found, colours), every_failure(runs, all_found, colours)]),
         Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
@@ -58,14 +58,15 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         Section("The evidence: measures of the samples", [table for table in measures if table]),
         Section("The evidence: every seed over time", curves),
         Section("The evidence: every seed that failed", _failures(runs, all_found, colours)),
-        Section("What the words mean", [Text(_definitions(all_found[0]))]),
+        Section("What the words mean", [Text(definitions(all_found[0]))]),
         Section("Settings", [settings(runs), Text(environment(runs))]),
         Section("Sources", [Text(sources(runs))]),
     ]
     return Page(name, title, _answer(found), [section for section in sections if section.blocks])
 
 
-def _has(runs: Sequence[Run], name: str) -> bool:
+def has(runs: Sequence[Run], name: str) -> bool:
+    """Return whether all runs have this quantity."""
     return all((run.trace["name"] == name).any() for run in runs)
 
 
@@ -159,7 +160,7 @@ def _comparisons(by_data: dict[str, list[Run]], colours: plots.Colours) -> list[
     tables = []
     for data, group in by_data.items():
         base = next((run for run in group if run.experiment.subject == BASELINE), None)
-        if base is None or len(group) < 2 or not (_has(group, "high_quality_share") or _has(group, "near_share")):
+        if base is None or len(group) < 2 or not (has(group, "high_quality_share") or has(group, "near_share")):
             continue
         paired = [r for r in group if r is not base and len(set(r.experiment.seeds) & set(base.experiment.seeds)) > 1]
         if not paired:
@@ -266,6 +267,7 @@ def final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figu
         last = last[last["step"] == f"step {run.samples['moments'][-1]}"]
         parts.append(last.assign(variant=run.experiment.subject, rank=last["seed"].str.partition(":")[0]))
     frame = pd.concat(parts, ignore_index=True).drop(columns=["seed"])
+    ranks = list(dict.fromkeys(frame["rank"]))
 
     def draw(part: pd.DataFrame, ax: Axes) -> Axes:
         return plots.draw_samples(part, ax, colour=colours[part["variant"].iloc[0]])
@@ -274,10 +276,10 @@ def final_figure(runs: Sequence[Run], data: str, colours: plots.Colours) -> Figu
         f"Where do the samples lie at the end, on {data}?",
         lambda: plots.grid(frame, draw, col="variant", row="rank", height=1.5, aspect=1.0, equal=True, margin_titles=True),
         frame,
-        f"Small multiples for {data}: a column per variant; rows are the best, median and worst seed by divergence; samples "
+        f"Small multiples for {data}: a column per variant; a row for the {', '.join(ranks)} seed by divergence; samples "
         "against true modes at each run's last step.",
-        f"Open circles: true modes; dots: {_dots(frame, ['variant', 'rank'])} samples. Best, median and worst of the seeds by "
-        "the divergence that counts samples off all modes.",
+        f"Open circles: true modes; dots: {_dots(frame, ['variant', 'rank'])} samples. "
+        + ("One seed." if ranks == ["only"] else "Best, median and worst by the divergence that counts samples off all modes."),
     )
 
 
@@ -286,7 +288,8 @@ def _dots(frame: pd.DataFrame, panel: list[str]) -> str:
     return " or ".join(str(n) for n in sorted(set(frame[frame["kind"] == "sample"].groupby(panel).size())))
 
 
-def _samples_figure(run: Run, colours: plots.Colours) -> Figure:
+def samples_figure(run: Run, colours: plots.Colours) -> Figure:
+    """Return the samples of some seeds at several moments, against the true modes."""
     frame = plots.frame_samples(run)
     draw = partial(plots.draw_samples, colour=colours[run.experiment.subject])
     places = plots.ranked_members(run)
@@ -315,7 +318,7 @@ def images_figure(run: Run) -> Figure:
     )
 
 
-_CURVES = (
+CURVES = (
     ("modes_covered", "default", "modes covered", "How many modes are covered?", False, None),
     ("high_quality_share", "default", "high-quality share", "How good are the samples?", False, CEILING),
     ("cells_covered", "", "cells of the data covered", "How many cells of the data are covered?", False, None),
@@ -324,6 +327,7 @@ _CURVES = (
     ("signal_reach", "", "reach of the signal at the median fake", "How much signal reaches the generator?", True, None),
     ("motion", "", "std moved since the look before", "Does the generator still move?", False, None),
 )
+"""What is drawn over time: name and index of the quantity, its label, the question, whether on a log axis, a reference."""
 
 
 def curves_figure(
@@ -373,7 +377,8 @@ def _failures(runs: Sequence[Run], found: Sequence[Diagnoses], colours: plots.Co
     return tables
 
 
-def _definitions(found: Diagnoses) -> list[str]:
+def definitions(found: Diagnoses) -> list[str]:
+    """Return what the failures are, with their sources, and the other words of the page."""
     d = found["mode_collapse"]
     return [
         f"Collapsed: {d.threshold}. A diverged seed counts as failed. ({d.source})",

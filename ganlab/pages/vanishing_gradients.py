@@ -233,7 +233,7 @@ def _surface(runs: Sequence[Run]) -> list[Block]:
     chosen = [run for v in (SATURATING, PENALISED) for run in _of(runs, v) if "surface_logits" in run.samples]
     if not chosen:
         return []
-    frame = frozen_plots.frame_surface(chosen)
+    frame = frozen_plots.frame_surface(chosen, [f"frozen at {frozen.age(run)}" for run in chosen])
     ends = [(run, frozen.since_frozen(run, frozen.AT_MEDIAN_FAKE).iloc[-1].to_numpy()[0]) for run in chosen]
     said = "; ".join(f"{run.experiment.subject} after {frozen.age(run)} steps {length:.2g}" for run, length in ends)
     seed = chosen[0].experiment.seeds[0]
