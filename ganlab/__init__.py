@@ -16,6 +16,7 @@ _PUBLIC = {
     "InputError": "registry",
     "Run": "experiment",
     "Store": "store",
+    "check": "loop",
     "compare": "diagnoses",
     "diagnose": "diagnoses",
     "load": "store",
