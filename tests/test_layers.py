@@ -27,6 +27,7 @@ PAGES = (
     "overview", "page", "phase_map", "published", "real_nets", "repair", "shared", "throughput", "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
+LOOP = ("backward", "batches", "graphs", "losses", "modules", "record", "rules", "samples", "updates", "watching")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
@@ -47,7 +48,7 @@ LAYERS = [
     {"game"},
     {"recipes", "variants"},
     {"probes", "planning"},
-    {"draws", "measures", "surface"},
+    {"draws", "measures", "surface", "loop", *(f"loop.{name}" for name in LOOP)},
     {"watch"},
     {"train"},
     {"fitting"},

@@ -1,7 +1,7 @@
 """A linter for somebody's own two-player training loop: `check` watches a few steps, and says what is wrong with them.
 
-It only looks. What is watched is in `watching`, what was seen in `record`, and a rule a mistake in `updates`, `modules`, `losses`
-and `samples`. What cannot be seen is not reported.
+It only looks. What is watched is in `watching`, what was seen in `record`, and a rule for each mistake in `updates`, `modules`,
+`losses` and `samples`. What cannot be seen is not reported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 from rich.table import Table
 from torch import Tensor, nn
 
-from ganlab.loop import batches, losses, modules, rules, samples, updates, watching  # noqa: F401  (four register their rules)
+from ganlab.loop import batches, watching
 from ganlab.loop.record import Player, Record
 from ganlab.loop.rules import Finding, judge
 from ganlab.objectives import OBJECTIVES
@@ -95,7 +95,9 @@ class Check:
 
     def __str__(self) -> str:
         found = self.findings
-        seen = f"{self.n_steps} steps, {len(self._record.passes)} backward passes and {len(self._record.updates)} updates watched"
+        seen = (
+            f"{self.n_steps} steps, {len(self._record.passes)} backward passes and {len(self._record.updates)} updates watched"
+        )
         lines = [f"{len(found)} findings; {seen}" if found else f"nothing found; {seen}", *(str(f) for f in found)]
         return "\n".join([*lines, *(f"not judged, a fault of the check itself: {fault}" for fault in self.faults)])
 
@@ -123,8 +125,8 @@ def check(
     generator, discriminator
         The nets that the loop calls; the outermost modules where they are wrapped.
     data
-        The data as the discriminator should see them, `[n, *sample]`, or `(x, y)` with labels. Not needed; what depends on it is
-        whether labels belong to their samples, and whether samples are rounded.
+        The data as the discriminator should see them, `[n, *sample]`, or `(x, y)` with labels. Not needed; without them it is
+        not known whether labels belong to their samples, nor whether samples are rounded.
     objective
         Name of the loop's objective (`ganlab list objectives`); it matters for critics, whose scores must not be bounded.
     n_steps
@@ -157,3 +159,6 @@ def check(
 
 
 __all__ = ["Check", "Finding", "check"]
+
+# isort: off  (each registers its rules, in the order of their codes)
+from ganlab.loop import updates, modules, losses, samples  # noqa: E402, F401

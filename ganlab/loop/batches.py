@@ -39,8 +39,8 @@ def fingerprint(x: Tensor) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def values(x: Tensor | None) -> Values:
-    """Return the numbers of a batch."""
+def values(x: Tensor | None, *, named: bool = True) -> Values:
+    """Return the numbers of a batch, with its fingerprint if `named`."""
     if x is None or x.numel() == 0:
         return Values(0, 0.0, 0.0, 0.0, True, False, 0.0, 0.0, b"")
     numbers = x.detach().float()
@@ -53,7 +53,7 @@ def values(x: Tensor | None) -> Values:
         whole=bool((numbers == numbers.round()).all()),
         beyond=float((numbers.abs() > 1.05).float().mean()),
         negative=float((numbers < -0.25).float().mean()),
-        print=fingerprint(x),
+        print=fingerprint(x) if named else b"",
     )
 
 
@@ -103,7 +103,8 @@ class Known:
         try:
             x = torch.as_tensor(given).detach().cpu()
         except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"{what} must be a tensor or array [n, *sample], or a tuple (x, y) of two; got {given!r:.80}") from error
+            expected = "a tensor or array [n, *sample], or a tuple (x, y) of two"
+            raise InputError(f"{what} must be {expected}; got {str(given)[:80]}") from error
         if x.ndim == 0 or x.numel() == 0:
             raise InputError(f"{what} must have samples, [n, *sample]; the shape is {tuple(x.shape)}")
         return x

@@ -24,7 +24,8 @@ VIEWS = {
     "View", "UnsafeView", "Reshape", "ReshapeAlias", "Squeeze", "Unsqueeze", "Select", "Slice", "Index", "Alias", "Clone",
     "ToCopy", "Expand", "Transpose", "Permute", "AsStrided", "T",
 }  # fmt: skip
-PLAIN = VIEWS | {"Neg", "Mul", "Div", "Add", "Sub", "Rsub", "Clamp", "ClampMin", "ClampMax", "Cat", "NanToNum", "Unbind", "Split"}
+SCALED = {"Neg", "Mul", "Div", "Sub", "Rsub"}
+PLAIN = VIEWS | SCALED | {"Add", "Clamp", "ClampMin", "ClampMax", "Cat", "NanToNum", "Unbind", "Split"}
 """Operations after which a bounded number is still bounded, if all else in them is a constant."""
 WITH_LOGITS = {"BinaryCrossEntropyWithLogits", "Softplus", "LogSigmoid"}
 
@@ -42,7 +43,7 @@ def parents(node: Node) -> list[Node]:
 def mark(output: Tensor, key: object, number: int) -> None:
     """Note in an output's node that it is the output of that forward."""
     if output.grad_fn is not None:
-        output.grad_fn.metadata[key] = number
+        output.grad_fn.metadata[key] = number  # type: ignore[index]
 
 
 def marked(node: Node, key: object) -> int | None:
@@ -95,10 +96,9 @@ def is_custom(node: Node) -> bool:
     return isinstance(node, torch.autograd.function.BackwardCFunction)
 
 
-def leaves(roots: list[Node], *, until: Any) -> dict[int, Tensor]:
-    """Return the leaf tensors that gradients end in, by identity."""
-    found = [node.variable for node in walk(roots, until=until) if hasattr(node, "variable")]
-    return {id(leaf): leaf for leaf in found}
+def leaves(nodes: list[Node]) -> dict[int, Tensor]:
+    """Return the leaf tensors among nodes that gradients end in, by identity."""
+    return {id(node.variable): node.variable for node in nodes if hasattr(node, "variable")}
 
 
 class Losses(NamedTuple):
@@ -141,7 +141,7 @@ def _squash(node: Node, name: str, key: object) -> Squash:
             if n_sigmoids == 0:
                 low = getattr(below, "_saved_min", None)
                 guard, epsilon = "clamp", float(low) if isinstance(low, int | float) else None
-        elif step not in PLAIN or (len(parents(below)) > 1 and step != "Cat"):
+        elif step not in PLAIN or (len(parents(below)) > 1 and step != "Cat") or (step in SCALED and forward is not None):
             break
         elif step == "Add" and len(below.next_functions) == 2 and n_sigmoids == 0 and forward is None and guard is None:
             guard, epsilon = "epsilon", _added(node, below)

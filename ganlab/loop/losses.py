@@ -33,9 +33,13 @@ def sigmoid_twice(record: Record) -> Iterator[Found]:
     passes, squashes = _having(record, lambda s: s.n_sigmoids >= (1 if s.loss == "logits" else 2))
     if passes:
         shown = [record.forwards[s.forward].given for s in squashes if s.forward is not None]
-        yield Found(passes[0].step, "loss", f"{share(len(passes), len(record.passes))} backward passes; the discriminator returned "
-                    f"{min(v.low for v in shown):.3g} to {max(v.high for v in shown):.3g}, and the loss took them for logits, so it "
-                    "cannot fall below ln(1 + 1/e) = 0.313 a sample")  # fmt: skip
+        yield Found(
+            passes[0].step,
+            "loss",
+            f"{share(len(passes), len(record.passes))} backward passes; the discriminator returned "
+            f"{min(v.low for v in shown):.3g} to {max(v.high for v in shown):.3g}, and the loss took them for logits, so it "
+            "cannot fall below ln(1 + 1/e) = 0.313 a sample",
+        )
 
 
 @RULES.register(
@@ -54,8 +58,12 @@ def sigmoid_missing(record: Record) -> Iterator[Found]:
     passes, squashes = _having(record, outside)
     if passes:
         shown = [record.forwards[s.forward].given for s in squashes if s.forward is not None]
-        yield Found(passes[0].step, "loss", f"{share(len(passes), len(record.passes))} backward passes take the logarithm of outputs "
-                    f"between {min(v.low for v in shown):.3g} and {max(v.high for v in shown):.3g}")  # fmt: skip
+        yield Found(
+            passes[0].step,
+            "loss",
+            f"{share(len(passes), len(record.passes))} backward passes take the logarithm of outputs "
+            f"between {min(v.low for v in shown):.3g} and {max(v.high for v in shown):.3g}",
+        )
 
 
 @RULES.register(
@@ -69,8 +77,12 @@ def bounded_critic(record: Record) -> Iterator[Found]:
     bounded = [f for f in calls if f.last == "Sigmoid"]
     if record.objective in CRITICS and len(bounded) >= ENOUGH:
         low, high = min(f.given.low for f in bounded), max(f.given.high for f in bounded)
-        yield Found(bounded[0].step, "discriminator", f"{share(len(bounded), len(calls))} calls end in a sigmoid, with scores of "
-                    f"{low:.3g} to {high:.3g}, under the objective {record.objective!r}")  # fmt: skip
+        yield Found(
+            bounded[0].step,
+            "discriminator",
+            f"{share(len(bounded), len(calls))} calls end in a sigmoid, with scores of "
+            f"{low:.3g} to {high:.3g}, under the objective {record.objective!r}",
+        )
 
 
 @RULES.register(
@@ -83,9 +95,17 @@ def clamped_log(record: Record) -> Iterator[Found]:
     passes, squashes = _having(record, lambda s: s.guard is not None and s.n_sigmoids > 0)
     if passes:
         known = [s.epsilon for s in squashes if s.epsilon]
-        size = f" of {known[0]:.1g}, so that the loss of a sample ends at {-math.log(known[0]):.2f}" if known and known[0] > 0 else ""
-        yield Found(passes[0].step, "loss", f"{share(len(passes), len(record.passes))} backward passes take a logarithm behind "
-                    f"{'an' if squashes[0].guard == 'epsilon' else 'a'} {squashes[0].guard}{size}")  # fmt: skip
+        size = (
+            f" of {known[0]:.1g}, so that the loss of a sample ends at {-math.log(known[0]):.2f}"
+            if known and known[0] > 0
+            else ""
+        )
+        yield Found(
+            passes[0].step,
+            "loss",
+            f"{share(len(passes), len(record.passes))} backward passes take a logarithm behind "
+            f"{'an' if squashes[0].guard == 'epsilon' else 'a'} {squashes[0].guard}{size}",
+        )
 
 
 @RULES.register(
@@ -95,10 +115,12 @@ def clamped_log(record: Record) -> Iterator[Found]:
 )  # fmt: skip
 def loss_at_clamp(record: Record) -> Iterator[Found]:
     """A loss has the same value as the logarithm of a round epsilon, several times."""
-    series = {player: [(p.step, p.value) for p in record.passes if p.number in set().union(*(u.of(player) for u in record.of(player)))]
-              for player in PLAYERS}  # fmt: skip
+    series = {}
+    for player in PLAYERS:
+        moving = set().union(*(u.of(player) for u in record.of(player)))
+        series[f"passes of the {player}"] = [(p.step, p.value) for p in record.passes if p.number in moving]
     for name in ("d_loss", "g_loss"):
-        series[name] = [(step, told[name]) for step, told in record.told.items() if name in told]  # type: ignore[index]
+        series[name] = [(step, told[name]) for step, told in record.told.items() if name in told]
     said = set()
     for values in series.values():
         for what, clamp in CLAMPS.items():
@@ -118,10 +140,16 @@ def repaired(record: Record) -> Iterator[Found]:
     passes = [p for p in record.passes if p.repaired]
     if passes:
         n = sum(p.repaired for p in passes)
-        yield Found(passes[0].step, "loss", f"nan_to_num replaced {n} numbers in {share(len(passes), len(record.passes))} losses")
+        yield Found(
+            passes[0].step, "loss", f"nan_to_num replaced {n} numbers in {share(len(passes), len(record.passes))} losses"
+        )
     updates = [u for u in record.updates if u.repaired]
     if updates:
         first = updates[0]
         names = ", ".join(first.repaired[:3])
-        yield Found(first.step, "gradients", f"{share(len(updates), len(record.updates))} updates used finite gradients that were not "
-                    f"finite after the backward pass: {len(first.repaired)} parameters in the first, {names}")  # fmt: skip
+        yield Found(
+            first.step,
+            "gradients",
+            f"{share(len(updates), len(record.updates))} updates used finite gradients that were not "
+            f"finite after the backward pass: {len(first.repaired)} parameters in the first, {names}",
+        )

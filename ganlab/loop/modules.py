@@ -10,7 +10,7 @@ from ganlab.loop.rules import ENOUGH, RULES, Found, share
 
 @RULES.register(
     "L201", source="PyTorch's documentation of nn.Module.eval", title="eval mode is left on while training",
-    cause="eval() was called to draw samples, or to measure, and train() was not called afterwards",
+    cause="the net was put into eval mode to draw samples, or to measure, and not back into train mode",
     fix="call train() on the net before the next update",
 )  # fmt: skip
 def eval_mode(record: Record) -> Iterator[Found]:
@@ -23,8 +23,12 @@ def eval_mode(record: Record) -> Iterator[Found]:
         if n >= ENOUGH:
             first = updates[last + 1]
             layers = record.reached(first, player)[0].frozen_layers
-            yield Found(first.step, player, f"the last {n} of {len(updates)} updates of the {player} were made in eval mode; "
-                        f"{len(layers)} layers differ in it: {', '.join(layers[:3])}")  # fmt: skip
+            yield Found(
+                first.step,
+                player,
+                f"the last {n} of {len(updates)} updates of the {player} were made in eval mode; "
+                f"{len(layers)} layers differ in it: {', '.join(layers[:3])}",
+            )
 
 
 @RULES.register(
@@ -39,8 +43,12 @@ def mixed_batch_norm(record: Record) -> Iterator[Found]:
     mixed = [f for f in shown if f.kind == "mixed" and f.batch_norm and f.learns and (f.known_real or not apart)]
     if len(mixed) >= ENOUGH:
         f = mixed[0]
-        yield Found(f.step, "discriminator", f"{share(len(mixed), len(shown))} calls; the first has {f.n_real} real and {f.n_fake} fake "
-                    f"samples in one batch for {f.batch_norm}")  # fmt: skip
+        yield Found(
+            f.step,
+            "discriminator",
+            f"{share(len(mixed), len(shown))} calls; the first has {f.n_real} real and {f.n_fake} fake "
+            f"samples in one batch for {f.batch_norm}",
+        )
 
 
 @RULES.register(
@@ -55,11 +63,17 @@ def dead_layer(record: Record) -> Iterator[Found]:
         passes = [p for p in record.passes if p.number in used]
         alive = [p for p in passes if any(n.startswith(player) for n in p.weights - p.zero)]
         names = {n for p in alive for n in p.weights if n.startswith(player)}
-        seen = {name: sum(name in p.weights for p in alive) for name in names}
-        dead = sorted(name for name, n in seen.items() if n >= ENOUGH and all(name in p.zero for p in alive if name in p.weights))
+        seen = {name: len({p.step for p in alive if name in p.weights}) for name in names}  # steps: a zero start passes
+        dead = sorted(
+            name for name, n in seen.items() if n >= ENOUGH and all(name in p.zero for p in alive if name in p.weights)
+        )
         if dead:
-            yield Found(alive[0].step, player, f"{share(len(dead), len(names))} weights had a gradient of exactly 0 in all of up to "
-                        f"{max(seen[n] for n in dead)} backward passes: {', '.join(dead[:3])}")  # fmt: skip
+            yield Found(
+                alive[0].step,
+                player,
+                f"{share(len(dead), len(names))} weights had a gradient of exactly 0 in all backward passes of "
+                f"{max(seen[n] for n in dead)} steps: {', '.join(dead[:3])}",
+            )
 
 
 @RULES.register(
@@ -74,4 +88,6 @@ def half_precision(record: Record) -> Iterator[Found]:
         if updates:
             first = updates[0]
             n = sum(name.startswith(player) for name in first.half)
-            yield Found(first.step, player, f"{share(n, len(first.held[player]))} parameters that {first.name} updates are float16")
+            yield Found(
+                first.step, player, f"{share(n, len(first.held[player]))} parameters that {first.name} updates are float16"
+            )

@@ -61,12 +61,14 @@ class Forward:
     """The first batch norm in training mode."""
     labels: tuple[int, int] | None = None
     """Rows found in the data that was passed: how many had their own label, and how many there were."""
-    same_object: bool = False
-    """Whether the real batch is the tensor object of the call before."""
+    same_memory: bool = False
+    """Whether the real batch lies where one of the last ones lay: the loop used it again."""
     identical_rows: bool = False
     """Whether all rows of the latent are equal, and there is more than one."""
     prints: tuple[bytes, ...] = ()
     """Fingerprints of all numbers that the generator was given."""
+    shape: tuple[int, ...] = ()
+    """Of one sample of what was shown."""
 
 
 class Push(NamedTuple):
@@ -126,8 +128,8 @@ class Update:
     passes: dict[str, frozenset[int]]
     """Backward passes that each parameter's gradient is made of, for those that have one."""
     held: dict[Player, frozenset[str]]
-    empty: bool
-    """Whether no parameter had a gradient."""
+    given: frozenset[Player]
+    """Players that had a gradient, wherever it came from."""
     unspent: tuple[Player, int] | None
     """The player that was not updated, though its gradient had just been made, and the pass that made it."""
     repaired: tuple[str, ...] = ()

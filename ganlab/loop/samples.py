@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from ganlab.loop.record import Forward, Record, Values
-from ganlab.loop.rules import ENOUGH, RULES, Found, share
+from ganlab.loop.rules import ENOUGH, RULES, Found
 
 BOUNDED = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0)}
 FAR = 10.0
@@ -44,8 +44,12 @@ def output_range(record: Record) -> Iterator[Found]:
         outside = activation == "Tanh" and beyond > 0.05
         below = activation == "Sigmoid" and negative > 0.05
         if last == {activation} and (half or outside or below):
-            yield Found(0, "generator", f"the generator's {activation.lower()} gives [{bottom:g}, {top:g}], and real samples lie in "
-                        f"[{low:.3g}, {high:.3g}] ({n} numbers); {beyond:.0%} of them are beyond 1, {negative:.0%} below 0")  # fmt: skip
+            yield Found(
+                0,
+                "generator",
+                f"the generator's {activation.lower()} gives [{bottom:g}, {top:g}], and real samples lie in "
+                f"[{low:.3g}, {high:.3g}] ({n} numbers); {beyond:.0%} of them are beyond 1, {negative:.0%} below 0",
+            )
 
 
 def _far(shown: list[Values]) -> bool:
@@ -66,8 +70,12 @@ def not_normalised(record: Record) -> Iterator[Found]:
     size, other = min(v.rms for v in shown), max(v.rms for v in fakes)
     if size > 5 * other:
         low, high = min(v.low for v in shown), max(v.high for v in shown)
-        yield Found(0, "data", f"real samples lie in [{low:.4g}, {high:.4g}] with a root mean square of at least {size:.3g}; "
-                    f"the generator's is at most {other:.3g}")  # fmt: skip
+        yield Found(
+            0,
+            "data",
+            f"real samples lie in [{low:.4g}, {high:.4g}] with a root mean square of at least {size:.3g}; "
+            f"the generator's is at most {other:.3g}",
+        )
 
 
 @RULES.register(
@@ -81,7 +89,9 @@ def shuffled_labels(record: Record) -> Iterator[Found]:
     wrong = [f for f in seen if f.labels is not None and f.labels[0] < 0.8 * f.labels[1]]
     if len(wrong) >= ENOUGH and len(wrong) == len(seen):
         own, n = (sum(f.labels[i] for f in wrong if f.labels is not None) for i in (0, 1))
-        yield Found(wrong[0].step, "data", f"{n - own} of {n} real samples that are in the data come with another label than there")
+        yield Found(
+            wrong[0].step, "data", f"{n - own} of {n} real samples that are in the data come with another label than there"
+        )
 
 
 @RULES.register(
@@ -90,14 +100,18 @@ def shuffled_labels(record: Record) -> Iterator[Found]:
     fix="convert to float before scaling",
 )  # fmt: skip
 def rounded(record: Record) -> Iterator[Found]:
-    """The discriminator is shown whole numbers, and the data that were passed, or the generator's samples, are none."""
+    """The discriminator is shown whole numbers, and the data that were passed are none."""
     shown = [f for f in record.forwards if f.kind == "real" and f.shown.n]
     if record.data is None or record.data.whole or len(shown) < ENOUGH:
         return
     if all(f.shown.whole for f in shown):
         low, high = min(f.shown.low for f in shown), max(f.shown.high for f in shown)
-        yield Found(shown[0].step, "data", f"all {sum(f.shown.n for f in shown)} numbers in {len(shown)} real batches are whole "
-                    f"({low:g} to {high:g}); the data lie in [{record.data.low:.3g}, {record.data.high:.3g}] and are not")  # fmt: skip
+        yield Found(
+            shown[0].step,
+            "data",
+            f"all {sum(f.shown.n for f in shown)} numbers in {len(shown)} real batches are whole "
+            f"({low:g} to {high:g}); the data lie in [{record.data.low:.3g}, {record.data.high:.3g}] and are not",
+        )
 
 
 @RULES.register(
@@ -112,10 +126,19 @@ def same_latent(record: Record) -> Iterator[Found]:
     if len(calls) < ENOUGH:
         return
     prints = {f.prints for group in calls for f in group}
+    shown = [f for f in record.forwards if f.kind == "real"]
+    given = calls[0][0].shape
+    alike = any(f.shape == given for f in shown) and len({f.shown.print for f in shown}) < 2
+    if len(prints) == 1 and (alike or any(n > 1 for n in given[1:])):
+        return  # its input is a sample, and the data may be one batch of them
     if len(prints) == 1:
-        yield Found(calls[0][0].step, "generator", f"all {len(calls)} updates of the generator had the same input, to the last bit")
+        yield Found(
+            calls[0][0].step, "generator", f"all {len(calls)} updates of the generator had the same input, to the last bit"
+        )
     elif all(f.identical_rows for group in calls for f in group):
-        yield Found(calls[0][0].step, "generator", f"in all {len(calls)} updates of the generator, the rows of its latent were equal")
+        yield Found(
+            calls[0][0].step, "generator", f"in all {len(calls)} updates of the generator, the rows of its latent were equal"
+        )
 
 
 @RULES.register(
@@ -125,13 +148,17 @@ def same_latent(record: Record) -> Iterator[Found]:
 )  # fmt: skip
 def repeated_batches(record: Record) -> Iterator[Found]:
     """Real batches come in runs of equal ones, several times, and were loaded anew each time."""
-    by_step = {}
+    by_step: dict[int, dict[bytes, Forward]] = {}
     for f in record.forwards:
-        if f.kind == "real" and not f.same_object and f.shown.print not in by_step.setdefault(f.step, {}):
+        if f.kind == "real" and not f.same_memory and f.shown.print not in by_step.setdefault(f.step, {}):
             by_step[f.step][f.shown.print] = f
     order = [f for found in by_step.values() for f in found.values()]
     runs = [list(group) for _, group in groupby(order, key=lambda f: f.shown.print)]
     repeated = [run for run in runs if len(run) > 1]
     if len(repeated) >= 2 and len(runs) >= ENOUGH:
         steps = "; ".join(", ".join(str(f.step) for f in run) for run in repeated[:3])
-        yield Found(repeated[0][1].step, "data", f"{len(repeated)} batches came again in the steps after: equal batches in steps {steps}")
+        yield Found(
+            repeated[0][1].step,
+            "data",
+            f"{len(repeated)} batches came again in the steps after: equal batches in steps {steps}",
+        )

@@ -50,8 +50,11 @@ def two_sided(record: Record, number: int) -> bool:
     """Return whether a pass gives both players a gradient through one and the same call of the discriminator."""
     this = record.passes[number]
     both = all(this.touched.get(player) for player in PLAYERS)
-    return both and any(record.forwards[n].attached and record.forwards[n].learns and record.forwards[n].kind != "real"
-                        for n in this.reached if record.forwards[n].player == "discriminator")  # fmt: skip
+    return both and any(
+        record.forwards[n].attached and record.forwards[n].learns and record.forwards[n].kind != "real"
+        for n in this.reached
+        if record.forwards[n].player == "discriminator"
+    )
 
 
 def stale(record: Record, player: Player) -> list[tuple[Update, int, int]]:
@@ -96,25 +99,29 @@ def _owner(record: Record, number: int, moved: Mapping[Player, Set[int]]) -> Pla
 def wrong_player(record: Record) -> Iterator[Found]:
     """An optimiser steps while only the other player has a gradient, or moves a player by the other's loss alone."""
     for player in PLAYERS:
-        idle = [u for u in record.updates if set(u.held) == {player} and u.empty and u.unspent]
+        idle = [u for u in record.updates if set(u.held) == {player} and not u.given and u.unspent]
         if len(idle) >= ENOUGH:
             n = sum(set(u.held) == {player} for u in record.updates)
-            yield Found(idle[0].step, player, f"{share(len(idle), n)} updates of the {player} came right after a backward pass that "
-                        f"gave only the {OTHER[player]} a gradient; the {player} had none")  # fmt: skip
+            yield Found(
+                idle[0].step,
+                player,
+                f"{share(len(idle), n)} updates of the {player} came right after a backward pass that "
+                f"gave only the {OTHER[player]} a gradient; the {player} had none",
+            )
             continue
         wrong = [u for u in record.of(player) if _by_the_other(record, u, player)]
         if len(wrong) >= ENOUGH and len(wrong) == len(record.of(player)):
-            yield Found(wrong[0].step, player, f"all {len(wrong)} updates of the {player} follow the {OTHER[player]}'s loss alone")
+            yield Found(
+                wrong[0].step, player, f"all {len(wrong)} updates of the {player} follow the {OTHER[player]}'s loss alone"
+            )
 
 
 def _by_the_other(record: Record, update: Update, player: Player) -> bool:
     passes = [record.passes[n] for n in sorted(update.of(player))]
     reals = any(push.real[1] for this in passes for push, _, _ in pushes(record, this.number))
     fakes = {sides(record, this)[1] for this in passes} - {0}
-    if player == "generator":
-        return reals and fakes == {-1}
-    attached = all(hangs for this in passes for _, hangs, _ in pushes(record, this.number))
-    return attached and not reals and fakes == {1}
+    attached = all(hangs for this in passes for push, hangs, _ in pushes(record, this.number) if push.fake[1])
+    return attached and reals == (player == "generator") and fakes == {-1 if player == "generator" else 1}
 
 
 @RULES.register(
@@ -128,18 +135,27 @@ def missing_parameters(record: Record) -> Iterator[Found]:
         return
     for player in PLAYERS:
         held = set().union(*(u.held.get(player, frozenset()) for u in record.updates))
-        counts = {name: sum(name in p.touched.get(player, ()) for p in record.passes) for name in record.trainable.get(player, ())}
+        names = record.trainable.get(player, frozenset())
+        counts = {name: sum(name in p.touched.get(player, ()) for p in record.passes) for name in names}
         lost = sorted(n for n, count in counts.items() if count >= ENOUGH and n not in held and n not in record.moved)
         whole = not held
         own = [p for p in record.passes if p.touched.get(player) and _for(record, p, player)]
         if lost and (not whole or len(own) >= ENOUGH):
-            names = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
-            yield Found(0, player, f"{share(len(lost), len(record.trainable[player]))} parameters received up to {max(counts.values())} "
-                        f"gradients and did not move: {names}")  # fmt: skip
+            first = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+            yield Found(
+                0,
+                player,
+                f"{share(len(lost), len(record.trainable[player]))} parameters received up to {max(counts.values())} "
+                f"gradients and did not move: {first}",
+            )
     for stray in sorted(record.strays):
-        player, _, what = stray.partition(": ")
-        yield Found(0, player, f"the {player}'s output depends on {what} that {player}.parameters() does not list; it received "
-                    "gradients and did not move")  # fmt: skip
+        where, _, what = stray.partition(": ")
+        yield Found(
+            0,
+            where,
+            f"the {where}'s output depends on {what} that {where}.parameters() does not list; it received "
+            "gradients and did not move",
+        )
 
 
 def _for(record: Record, this: Pass, player: Player) -> bool:
@@ -176,8 +192,12 @@ def _leak(record: Record, owner: Player) -> Iterator[Found]:
     numbers = {number for number, whose in shared(record).items() if whose == owner}
     struck = [u for u in record.of(victim) if u.of(victim) & numbers]
     if struck:
-        yield Found(struck[0].step, victim, f"{share(len(struck), len(record.of(victim)))} updates of the {victim} contain the gradient "
-                    f"of a backward pass of the {owner}'s loss, which moved the {owner} too")  # fmt: skip
+        yield Found(
+            struck[0].step,
+            victim,
+            f"{share(len(struck), len(record.of(victim)))} updates of the {victim} contain the gradient "
+            f"of a backward pass of the {owner}'s loss, which moved the {owner} too",
+        )
 
 
 @RULES.register(
@@ -194,9 +214,13 @@ def in_both_optimizers(record: Record) -> Iterator[Found]:
     for player in PLAYERS:
         both = one.held.get(player, frozenset()) & other.held.get(player, frozenset())
         if both:
-            yield Found(max(one.step, other.step), player,
-                        f"{share(len(both), len(record.trainable.get(player, both)))} parameters of the {player} are in both optimisers "
-                        f"({one.name} and {other.name})")  # fmt: skip
+            n = len(record.trainable.get(player, both))
+            yield Found(
+                max(one.step, other.step),
+                player,
+                f"{share(len(both), n)} parameters of the {player} are in both optimisers "
+                f"({one.name} and {other.name})",
+            )
 
 
 @RULES.register(
@@ -211,8 +235,12 @@ def gradients_not_cleared(record: Record) -> Iterator[Found]:
         if found:
             update, old, names = found[-1]
             n = len(update.of(player))
-            yield Found(found[0][0].step, player, f"{share(len(found), len(record.of(player)))} updates; in the last one, gradients of "
-                        f"{share(old, names)} parameters were the sum of up to {n} backward passes, earlier updates' included")  # fmt: skip
+            yield Found(
+                found[0][0].step,
+                player,
+                f"{share(len(found), len(record.of(player)))} updates; in the last one, gradients of "
+                f"{share(old, names)} parameters were the sum of up to {n} backward passes, earlier updates' included",
+            )
 
 
 @RULES.register(
@@ -226,12 +254,21 @@ def not_opponents(record: Record) -> Iterator[Found]:
     same = [u for u in record.of("discriminator") if _pushes(record, u, "discriminator") in ((1, 1), (-1, -1))]
     n = len(record.of("discriminator"))
     if len(same) >= ENOUGH and len(same) == n:
-        yield Found(same[0].step, "discriminator", f"all {n} updates of the discriminator push its outputs for real samples and for "
-                    "fakes the same way")  # fmt: skip
+        yield Found(
+            same[0].step,
+            "discriminator",
+            f"all {n} updates of the discriminator push its outputs for real samples and for fakes the same way",
+        )
     moves = [_pushes(record, u, "generator") for u in record.of("generator")]
-    if len(moves) >= ENOUGH and set(moves) == {(0, -1)} and apart and not wrong_owner(record):
-        yield Found(record.of("generator")[0].step, "generator", f"all {len(moves)} updates of the generator push the discriminator's "
-                    "outputs for fakes away from real, as the discriminator does")  # fmt: skip
+    passes = {number for u in record.of("generator") for number in u.of("generator")}
+    turned = any(push.fake[1] and not hangs for number in passes for push, hangs, _ in pushes(record, number))
+    if len(moves) >= ENOUGH and set(moves) == {(0, -1)} and apart and not turned and not wrong_owner(record):
+        yield Found(
+            record.of("generator")[0].step,
+            "generator",
+            f"all {len(moves)} updates of the generator push the discriminator's "
+            "outputs for fakes away from real, as the discriminator does",
+        )
 
 
 def wrong_owner(record: Record) -> bool:

@@ -7,7 +7,6 @@ in the order in which it was entered, which start and stop cannot promise; what 
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,14 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from ganlab.loop import batches, graphs
+from ganlab.loop import backward, batches, graphs
 from ganlab.loop.record import OTHER, PLAYERS, Forward, Pass, Player, Push, Record, Update
 
 N_FAKES = 8
 """Calls of the generator whose samples are remembered, to know them again when they come detached."""
 N_REALS = 8
-
-_ACTIVE: list[Watch] = []
 
 
 def nothing(*_: object) -> None:
@@ -88,7 +85,7 @@ class Watch:
                 self._handles.append(net.register_forward_hook(self._on_forward(player), with_kwargs=True))
             self._handles.append(register_optimizer_step_pre_hook(self._on_step))
             self._handles.append(register_optimizer_step_post_hook(self._on_stepped))
-            _add(self)
+            backward.tell(self)
             self._aside("parameters", self._begin)
         except BaseException:
             self._remove()
@@ -112,7 +109,9 @@ class Watch:
         self._aside("what the loop told", self._tell, step, losses, real)
 
     def _tell(self, step: int, losses: dict[str, Any], real: Tensor | None) -> None:
-        self.record.told[step] = {name: float(loss) for name, loss in losses.items() if loss is not None}
+        self.record.told[step] = {
+            name: float(torch.as_tensor(loss).detach()) for name, loss in losses.items() if loss is not None
+        }
         if real is not None:
             fingerprint = batches.fingerprint(real)
             for seen in self.record.forwards:
@@ -122,7 +121,7 @@ class Watch:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        _discard(self)
+        backward.leave(self)
 
     def _aside(self, what: str, function: Callable[..., None], *args: Any) -> None:
         """Call, and stand aside for good when that fails: a fault of ours is never one of the loop."""
@@ -170,8 +169,8 @@ class Watch:
                  if name in self._before and not torch.equal(self._before[name], g.parameter.detach())]  # fmt: skip
         self.record.moved = frozenset(moved)
         held = {id(p) for optimizer in self._optimizers for group in optimizer.param_groups for p in group["params"]}
-        still = [name for key, (name, leaf) in self._strays.items()
-                 if key not in held and leaf.grad is not None and torch.equal(leaf.detach(), self._stray_values[key])]  # fmt: skip
+        free = {key: leaf for key, (_, leaf) in self._strays.items() if key not in held and leaf.grad is not None}
+        still = [self._strays[key][0] for key, leaf in free.items() if torch.equal(leaf.detach(), self._stray_values[key])]
         self.record.strays = frozenset(still)
         for player in PLAYERS:
             names = [n for n, g in self._gradients.items() if n.startswith(player) and g.parameter.requires_grad]
@@ -192,8 +191,10 @@ class Watch:
         learns = recording and any(p.requires_grad for p in net.parameters())
         number = len(self.record.forwards)
         seen = Forward(
-            number, self.record.step, player, shown=batches.values(x), given=batches.values(y), frozen_layers=_frozen(net),
+            number, self.record.step, player, shown=batches.values(x), given=batches.values(y, named=False),
+            frozen_layers=_frozen(net),
             learns=learns, last=None if y is None else graphs.last_operation(y), batch_norm=_batch_norm(net),
+            shape=() if x is None else tuple(x.shape[1:]),
         )  # fmt: skip
         mask = None
         if player == "generator":
@@ -205,7 +206,7 @@ class Watch:
             mask = self._recognise(seen, x, list(batches.tensors(given)))
         self.record.forwards.append(seen)
         if y is not None and y.grad_fn is not None:
-            self._look_inside(player, y)
+            self._look_inside(player, y, {t.grad_fn for t in batches.tensors(given)} - {None})
             seen.attached = seen.attached and not self._custom[player]
             graphs.mark(y, self, number)
             y.register_hook(lambda gradient: self._aside("a gradient", self._reach, number, gradient, mask))
@@ -230,29 +231,24 @@ class Watch:
             fake[:] = True
         elif in_data > 0.9 * len(x) or (x.grad_fn is None and not x.requires_grad):
             seen.kind, seen.known_real = "real", in_data > 0.9 * len(x)
-            seen.same_object = any(x is real for real in self._reals)
-            self._reals.append(x)
-            labels = next((t for t in given if t is not x and len(t.shape) in (1, 2) and len(t) == len(x)), None)
-            if self.known is not None and labels is not None:
-                seen.labels = self.known.agreement(found, labels)
+            seen.same_memory = any(x.data_ptr() == one.data_ptr() for one in self._reals)
+            self._reals.append(x.detach())
+            if self.known is not None:
+                agreed = [self.known.agreement(found, t) for t in given if t is not x]
+                seen.labels = max((pair for pair in agreed if pair is not None), default=None)
         return fake
 
-    def _look_inside(self, player: Player, output: Tensor) -> None:
-        """Look once which leaves a player's graph ends in, besides its own parameters."""
+    def _look_inside(self, player: Player, output: Tensor, inputs: set[Any]) -> None:
+        """Look once which operations and leaves lie between a player's inputs and its output."""
         if player in self._custom:
             return
-        inside = [output.grad_fn]
-        until = functools.partial(self._is_output_of_another, player)
-        self._custom[player] = any(graphs.is_custom(node) for node in graphs.walk(inside, until=until))
-        known = {id(g.parameter) for g in self._named().values()} | {id(p) for net in self.nets.values() for p in net.parameters()}
-        for key, leaf in graphs.leaves(inside, until=until).items():
-            if key not in known and isinstance(leaf, nn.Parameter):
+        nodes = list(graphs.walk([output.grad_fn], until=lambda node: node in inputs))
+        self._custom[player] = any(graphs.is_custom(node) for node in nodes if node not in inputs)
+        own = {id(p) for net in self.nets.values() for p in net.parameters()}
+        for key, leaf in graphs.leaves(nodes).items():
+            if key not in own and isinstance(leaf, nn.Parameter):
                 self._strays[key] = (f"{player}: a parameter of shape {tuple(leaf.shape)}", leaf)
                 self._stray_values[key] = leaf.detach().clone()
-
-    def _is_output_of_another(self, player: Player, node: Any) -> bool:
-        number = graphs.marked(node, self)
-        return number is not None and self.record.forwards[number].player != player
 
     # --- backward passes -----------------------------------------------------------------------------------------------
 
@@ -341,7 +337,7 @@ class Watch:
             return
         self.record.updates.append(update)
         self._spent |= set().union(*update.passes.values())
-        if update.of("generator"):
+        if "generator" in update.given:
             self.record.step += 1
             if self.n_steps is not None and self.record.step >= self.n_steps:
                 self._aside("the end", self._finish)
@@ -363,9 +359,10 @@ class Watch:
             mine[name].not_finite = False
         half = tuple(name for name, g in mine.items() if g.parameter.dtype == torch.float16)
         passes = {name: frozenset(g.passes) for name, g in mine.items() if g.passes}
-        empty = not any(g.passes or g.unknown for g in mine.values())
+        full = {name for name, g in mine.items() if g.passes or g.unknown}
+        given: frozenset[Player] = frozenset(player for player, names in held.items() if names & full)
         return Update(
-            len(self.record.updates), self.record.step, place, type(optimizer).__name__, passes, held, empty,
+            len(self.record.updates), self.record.step, place, type(optimizer).__name__, passes, held, given,
             self._unspent(held), tuple(repaired), half,
         )  # fmt: skip
 
@@ -382,8 +379,8 @@ class Watch:
 
 def _frozen(net: nn.Module) -> tuple[str, ...]:
     kinds = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
-    found = [(name, layer) for name, layer in net.named_modules()
-             if isinstance(layer, kinds) and getattr(layer, "p", 1) > 0 and getattr(layer, "track_running_stats", True)]  # fmt: skip
+    layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, kinds)]
+    found = [(name, layer) for name, layer in layers if getattr(layer, "p", 1) > 0 and getattr(layer, "track_running_stats", 1)]
     if net.training or any(layer.training for _, layer in found):
         return ()
     return tuple(f"{name} ({type(layer).__name__})" for name, layer in found)
@@ -394,38 +391,3 @@ def _batch_norm(net: nn.Module) -> str | None:
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training:
             return f"{name} ({type(layer).__name__})"
     return None
-
-
-def _add(watch: Watch) -> None:
-    """Wrap `torch.autograd.backward` while anybody watches."""
-    if watch not in _ACTIVE:
-        _ACTIVE.append(watch)
-    if len(_ACTIVE) > 1:
-        return
-    original = torch.autograd.backward
-
-    @functools.wraps(original)
-    def backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
-        watches = list(_ACTIVE) if _WRAPPERS and _WRAPPERS[-1][0] is backward else []
-        for each in watches:
-            each.before_backward(list(tensors) if isinstance(tensors, list | tuple) else [tensors])
-        try:
-            original(tensors, *args, **kwargs)
-        finally:
-            for each in watches:
-                each.after_backward()
-
-    _WRAPPERS.append((backward, original))
-    torch.autograd.backward = backward
-
-
-def _discard(watch: Watch) -> None:
-    if watch in _ACTIVE:
-        _ACTIVE.remove(watch)
-    if not _ACTIVE and _WRAPPERS:
-        wrapper, original = _WRAPPERS.pop()
-        if torch.autograd.backward is wrapper:  # else somebody wrapped it after us, and ours does nothing from now on
-            torch.autograd.backward = original
-
-
-_WRAPPERS: list[tuple[Any, Any]] = []
