@@ -160,5 +160,6 @@ def check(
 
 __all__ = ["Check", "Finding", "check"]
 
-# isort: off  (each registers its rules, in the order of their codes)
+# Each registers its rules, in the order of their codes.
+# isort: off
 from ganlab.loop import updates, modules, losses, samples  # noqa: E402, F401

@@ -47,14 +47,9 @@ def sides(record: Record, this: Pass) -> tuple[int, int]:
 
 
 def two_sided(record: Record, number: int) -> bool:
-    """Return whether a pass gives both players a gradient through one and the same call of the discriminator."""
-    this = record.passes[number]
-    both = all(this.touched.get(player) for player in PLAYERS)
-    return both and any(
-        record.forwards[n].attached and record.forwards[n].learns and record.forwards[n].kind != "real"
-        for n in this.reached
-        if record.forwards[n].player == "discriminator"
-    )
+    """Return whether a pass goes to both players through one and the same call of the discriminator."""
+    calls = [record.forwards[n] for n in record.passes[number].reached]
+    return any(f.attached and f.learns and f.player == "discriminator" for f in calls)
 
 
 def stale(record: Record, player: Player) -> list[tuple[Update, int, int]]:

@@ -320,8 +320,7 @@ class Watch:
         if id(optimizer) in open_steps:  # its last step was left by an exception
             del self._stepping[open_steps.index(id(optimizer)) :]
         closure = kwargs.get("closure") or next((a for a in args[1:] if callable(a)), None)
-        inner = bool(self._stepping)  # an optimiser inside another one: one update, not two
-        self._stepping.append((id(optimizer), None if inner or closure else self._update(optimizer)))
+        self._stepping.append((id(optimizer), None if closure else self._update(optimizer)))
 
     def _end_step(self, optimizer: torch.optim.Optimizer) -> None:
         open_steps = [key for key, _ in self._stepping]
@@ -330,7 +329,7 @@ class Watch:
         place = open_steps.index(id(optimizer))
         update = self._stepping[place][1]
         del self._stepping[place:]
-        if place > 0:
+        if place > 0:  # an optimiser inside another one: one update, not two
             return
         update = update or self._update(optimizer)
         if not update.held:
