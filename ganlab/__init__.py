@@ -17,6 +17,7 @@ _PUBLIC = {
     "Recorder": "recorder",
     "Run": "experiment",
     "Store": "store",
+    "check": "loop",
     "compare": "diagnoses",
     "diagnose": "diagnoses",
     "load": "store",

@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "measures": ("ganlab.measures:MEASURES",),
     "rules": ("ganlab.metrics:RULES",),
     "diagnoses": ("ganlab.diagnoses:DIAGNOSES",),
+    "checks": ("ganlab.loop.rules:RULES",),
     "remedies": ("ganlab.remedies:REMEDIES",),
     "games": ("ganlab.dynamics:GAMES",),
     "dynamics": ("ganlab.dynamics:RULES",),

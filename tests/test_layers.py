@@ -28,6 +28,7 @@ PAGES = (
     "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
+LOOP = ("backward", "batches", "graphs", "losses", "modules", "record", "rules", "samples", "updates", "watching")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
@@ -48,7 +49,7 @@ LAYERS = [
     {"game"},
     {"recipes", "variants"},
     {"probes", "planning"},
-    {"draws", "measures", "surface"},
+    {"draws", "measures", "surface", "loop", *(f"loop.{name}" for name in LOOP)},
     {"watch"},
     {"train"},
     {"fitting"},
