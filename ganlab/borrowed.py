@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganlab.game import Batch, Game, Player, Shown, State
+from ganlab.loop.watching import unseen
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import View
 from ganlab.registry import InputError, unknown
@@ -235,6 +236,7 @@ def untouched(*modules: nn.Module) -> Iterator[None]:
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  (the stream that users share)
     states_of_devices = [module.get_rng_state(device) for module, device in of_devices]
     with ExitStack() as stack:
+        stack.enter_context(unseen())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         if "torch._dynamo" in sys.modules:

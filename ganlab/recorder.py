@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -31,11 +32,12 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from ganlab import rng, trace
+from ganlab import loop, rng, trace
 from ganlab.borrowed import BorrowedGame, untouched
 from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
 from ganlab.experiment import MOMENTS, Experiment, Run, at_least, outcome
 from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, most_held, together
+from ganlab.loop import Check, Finding
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import WHOLE, has_held_out, has_modes, motion
@@ -102,6 +104,9 @@ class Recorder:
         Folder into which `close` writes the run.
     cost
         Part of the time that looks may take.
+    check
+        Whether the first steps of the loop are looked through for mistakes too, see `ganlab.check`: they are then in
+        `mistakes`, and on the page of the run.
     sinks
         Functions of step and readings, told at each look; one that fails is left out from then on.
     on_verdict
@@ -141,6 +146,7 @@ class Recorder:
         seed: int = 0,
         store: str | Path | None = None,
         cost: float = COST,
+        check: bool = False,
         sinks: Sequence[Sink] = (),
         on_verdict: Callable[[Verdicts], None] | None = None,
         stop_when: str | Sequence[str] = (),
@@ -171,6 +177,11 @@ class Recorder:
                 self._examples = examples_of(data, held_out)
             against(self._game, self._examples, self._latents, 8, 8, seed)
 
+        self._check: Check | None = None
+        if check:
+            shown = data if isinstance(data, Tensor | tuple) else None
+            self._check = loop.check(generator, discriminator, shown, objective).start()
+
         # what is seen
         self._step, self._stride, self._apart = -1, every, 1
         self._looks: list[Look] = []
@@ -184,7 +195,7 @@ class Recorder:
 
         # what it costs, and what is said
         self._first, self._began, self._spent, self._prices = 0, 0.0, 0.0, deque[float](maxlen=9)
-        self._stop, self._judge_at, self._said = False, 0, ""
+        self._stop, self._judge_at, self._said, self._checked = False, 0, "", False
 
     # --- what the loop calls -------------------------------------------------------------------------------------------
 
@@ -217,6 +228,7 @@ class Recorder:
             self._first, self._began = self._step, started
         try:
             self._finished = None
+            self._look_through(real, d_loss, g_loss)
             if d_loss is not None or g_loss is not None:
                 self._waiting.append(Told(self._step, _kept(d_loss), _kept(g_loss)))
             if len(self._waiting) >= PENDING:
@@ -255,6 +267,7 @@ class Recorder:
 
     def close(self) -> None:
         """Look a last time, and write the run into the store if there is one. Raises nothing."""
+        self._end_check()
         try:
             if self._store and self._began:
                 self._store.save(self.run)
@@ -270,6 +283,25 @@ class Recorder:
     def _stand_aside(self, error: Exception) -> None:
         self.fault = self.fault or f"{type(error).__name__}: {error}"
         LOG.warning("the recorder of %r stands aside at step %s, training goes on: %s", self.name, self._step, self.fault)
+
+    @property
+    def mistakes(self) -> list[Finding]:
+        """What is wrong with the loop itself, as far as it was looked through; empty without `check=True`."""
+        return [] if self._check is None else self._check.findings
+
+    def _look_through(self, real: Any, d_loss: Any, g_loss: Any) -> None:
+        if self._check is not None and not self._checked:
+            self._check.step(self._step, real=real if isinstance(real, Tensor) else None, d_loss=d_loss, g_loss=g_loss)
+            if self._check.n_steps >= loop.N_STEPS:
+                self._end_check()
+
+    def _end_check(self) -> None:
+        """Remove what watches the loop, and say what was found."""
+        if self._check is not None and not self._checked:
+            self._checked = True
+            self._check.stop()
+            for found in self._check.findings:
+                LOG.warning("the loop of %r: %s", self.name, found)
 
     # --- a step ----------------------------------------------------------------------------------------------------------
 
@@ -389,6 +421,7 @@ class Recorder:
         place = self._at.game.device
         about = environment(str(place), self._at.game.dtypes[0], "recorded", time.perf_counter() - self._began)
         about |= {"looks": len(self._looks), "looks_cost": round(self.cost, 4), "fault": self.fault}
+        about |= {"mistakes": [asdict(found) for found in self.mistakes]}
         about |= {"sources": {self._game.objective: OBJECTIVES.entry(self._game.objective).source}}
         return Run(experiment, table, outcome(experiment, {} if self._broken is None else {0: self._broken}), arrays, about)
 

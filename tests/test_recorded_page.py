@@ -100,6 +100,19 @@ def test_what_failed_in_the_recorder_stands_on_the_page(collapsed: Run) -> None:
     assert "The recorder failed and saw nothing after that: RuntimeError: out of luck." in said
 
 
+def test_mistakes_of_the_loop_come_before_the_evidence(collapsed: Run) -> None:
+    mistake = {"code": "L103", "title": "Missing detach", "where": "generator", "step": 0, "evidence": "2 of 2", "fix": "Do."}
+    page = recorded_page(Run(
+        collapsed.experiment, collapsed.trace, collapsed.outcome, collapsed.samples,
+        {**collapsed.environment, "mistakes": [mistake]},
+    ))  # fmt: skip
+    assert page.sections[1].title == "Mistakes in the loop"
+    (table,) = page.sections[1].blocks
+    assert isinstance(table, Table)
+    assert [cell.text for cell in table.cells()[0]] == ["L103", "Missing detach: generator. 2 of 2", "Do."]
+    assert "Mistakes in the loop" not in [section.title for section in recorded_page(collapsed).sections]
+
+
 def test_one_seed_has_a_page_of_its_own_and_stays_apart_from_our_own_runs(collapsed: Run) -> None:
     own = ganlab.run("nsgan", "ring8", seeds=2, steps=10, hidden=(8,), batch=16, evaluation=50)
     assert [page.name.partition("-")[0] for page in pages_of([own, collapsed])] == ["recorded", "mode_collapse"]

@@ -117,7 +117,7 @@ def loop(style: str, steps: int = 12, attach: Callable[[nn.Module, nn.Module], W
     bce = nn.BCELoss() if style == "sigmoid" else nn.BCEWithLogitsLoss()
     watched = attach(generator, discriminator) if attach else None
     for step in range(steps):
-        real, label = torch.randn(8, *shape), (torch.randint(3, (8,)),) if labelled else ()
+        real, label = torch.randn(8, *shape).clamp(-1, 1), (torch.randint(3, (8,)),) if labelled else ()
         fake = first(generator(torch.randn(8, *z_shape), *label))
         of_real, of_fake = (first(discriminator(x, *label)).reshape(-1) for x in (real, fake.detach()))
         d_loss = bce(of_real, torch.ones(8)) + bce(of_fake, torch.zeros(8))
@@ -152,7 +152,7 @@ def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
 def recorded(style: str, seen: list[Recorder], **settings: Any) -> Callable[[nn.Module, nn.Module], Watched]:
     """Return what attaches a recorder with these settings to nets of a style."""
     _, z_shape, shape, labelled = STYLES[style]
-    points = torch.randn(60, *shape, generator=torch.Generator().manual_seed(0))
+    points = torch.randn(60, *shape, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     data: Any = (points, torch.arange(60) % 3) if labelled else points
 
     def attach(generator: nn.Module, discriminator: nn.Module) -> Watched:
@@ -167,8 +167,9 @@ def recorded(style: str, seen: list[Recorder], **settings: Any) -> Callable[[nn.
 @pytest.mark.parametrize("style", STYLES)
 def test_recording_moves_nothing(style: str) -> None:
     seen: list[Recorder] = []
-    assert same(loop(style, attach=recorded(style, seen)), loop(style))
+    assert same(loop(style, attach=recorded(style, seen, check=True)), loop(style))
     assert not seen[0].fault
+    assert seen[0].mistakes == []
     run = seen[0].run
     assert run.trace["step"].unique().tolist() == [0, 3, 6, 9, 11]
     assert np.isfinite(run.trace.loc[run.trace["name"] == "signal_reach", "value"]).all()
@@ -589,6 +590,34 @@ def test_the_last_look_is_in_the_mode_of_training() -> None:
     expected = Recorder(nets[0].train(), nets[1].train(), data=seen[0]._at.data, latent=(6, 1, 1), every=1, evaluation=60)  # type: ignore[union-attr]
     expected.record(0, real=torch.zeros(8, 1, 8, 8))
     assert trace_of(seen[0], "distance")[-1] == pytest.approx(trace_of(expected, "distance")[0], rel=1e-6)
+
+
+# --- mistakes in the loop --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("detached", [True, False])
+def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(detached: bool, caplog: pytest.LogCaptureFixture) -> None:
+    torch.manual_seed(0)
+    generator, discriminator = mlp(3, 2), mlp(2, 1)
+    of_generator, of_discriminator = (torch.optim.Adam(net.parameters(), 1e-3) for net in (generator, discriminator))
+    bce = nn.BCEWithLogitsLoss()
+    with Recorder(generator, discriminator, data=points(), latent=3, every=2, cost=1, check=True) as one:
+        for step in range(30):
+            real, fake = points()[16 * step :][:16], generator(torch.randn(16, 3))
+            d_loss = bce(discriminator(real), torch.ones(16, 1))
+            d_loss = d_loss + bce(discriminator(fake.detach() if detached else fake), torch.zeros(16, 1))
+            of_discriminator.zero_grad()
+            d_loss.backward(retain_graph=True)
+            of_discriminator.step()
+            g_loss = bce(discriminator(fake), torch.ones(16, 1))
+            g_loss.backward()
+            of_generator.step()
+            of_generator.zero_grad()
+            one.record(step, real=real, d_loss=d_loss, g_loss=g_loss)
+    assert [found.code for found in one.mistakes] == ([] if detached else ["L103"])
+    assert [found["code"] for found in one.run.environment["mistakes"]] == [found.code for found in one.mistakes]
+    assert any("L103" in said for said in caplog.messages) != detached
+    assert not hasattr(generator, "_forward_hooks") or not generator._forward_hooks
 
 
 # --- cost and memory ---------------------------------------------------------------------------------------------------------

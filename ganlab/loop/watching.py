@@ -8,7 +8,9 @@ in the order in which it was entered, which start and stop cannot promise; what 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +24,19 @@ from ganlab.loop.record import OTHER, PLAYERS, Forward, Pass, Player, Push, Reco
 N_FAKES = 8
 """Calls of the generator whose samples are remembered, to know them again when they come detached."""
 N_REALS = 8
+
+
+_UNSEEN: ContextVar[bool] = ContextVar("unseen", default=False)
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Let nets be called without a watcher noting it: what ganlab does itself is no part of the loop."""
+    token = _UNSEEN.set(True)
+    try:
+        yield
+    finally:
+        _UNSEEN.reset(token)
 
 
 def nothing(*_: object) -> None:
@@ -180,7 +195,7 @@ class Watch:
 
     def _on_forward(self, player: Player) -> Hook:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            if module is self.nets[player] and self._depth == 0:
+            if module is self.nets[player] and self._depth == 0 and not _UNSEEN.get():
                 recording = torch.is_grad_enabled()
                 self._aside(f"a call of the {player}", self._forward, player, (args, kwargs), output, recording)
 

@@ -23,6 +23,7 @@ def recorded_page(run: Run) -> Page:
     measures = measured([run], e.data, colours)
     sections = [
         Section("The verdict", [_verdicts(found), Text([*_advice(found), _how_often(run)])]),
+        Section("Mistakes in the loop", _mistakes(run)),
         Section("The evidence: samples", _samples(run, colours)),
         Section("The evidence: over time", [curves_figure([run], e.data, colours, *c) for c in shown if has([run], c[0])]),
         Section("The evidence: measures of the samples", [measures] if measures else []),
@@ -57,6 +58,15 @@ def _verdicts(found: Verdicts) -> Table:
         rows.append([one.title, Cell(one.verdict, tone=tone, note=since), one.evidence])
     caption = "A verdict is about this run. What each failure is, and since when a run is called failed, stands below."
     return Table("What was looked for, and found", ["failure", "verdict", "evidence"], rows, caption)
+
+
+def _mistakes(run: Run) -> list[Block]:
+    rows: list[list[Cell | str]] = [
+        [Cell(m["code"], note=f"since step {m['step']}"), f"{m['title']}: {m['where']}. {m['evidence']}", m["fix"]]
+        for m in run.environment["mistakes"]
+    ]
+    caption = "What was seen in the first steps that the loop trained. A mistake here comes before any verdict above."
+    return [Table("What is wrong with the program", ["code", "what was seen", "what to change"], rows, caption)] if rows else []
 
 
 def _advice(found: Verdicts) -> list[str]:
