@@ -39,7 +39,7 @@ def instruments(run: Run) -> pd.DataFrame:
 
     Source: protocols of Berard et al. 2020 (path, rotation), Daskalakis et al. 2018 (average and last iterate).
     """
-    known = set(run.trace["name"])
+    known = set(run.trace["name"].unique())
     looks = np.sort(run.trace["step"].unique())
     late = 2 * looks >= run.experiment.steps
     n_members, every = len(run.outcome), run.experiment.every

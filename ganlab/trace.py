@@ -89,7 +89,7 @@ def select(trace: pd.DataFrame, name: str, index: str | None = None) -> pd.DataF
 
 def wide(trace: pd.DataFrame, name: str, index: str = "") -> pd.DataFrame:
     """Return one quantity as a frame with a row per step and a column per member."""
-    return select(trace, name, index).pivot_table(index="step", columns="member", values="value", aggfunc="first", dropna=False)
+    return select(trace, name, index).pivot(index="step", columns="member", values="value")
 
 
 def last(trace: pd.DataFrame, name: str, index: str = "") -> pd.Series:

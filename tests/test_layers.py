@@ -32,7 +32,7 @@ LOOP = ("backward", "batches", "graphs", "losses", "modules", "record", "rules",
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
-    {"registry"},
+    {"forked", "registry"},
     {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
     {"by_hand", "engine", "layers", "recurrent", "rng"},
     {"by_autograd"},
@@ -75,7 +75,7 @@ TORCH_FREE = {
     "application_plots", "by_hand", "dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "convergence", "convergence_plots",
     "cycles", "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
-    "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
+    "forked", "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
     "blocks", "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
     "catalogue", "cli", "remedies", "proposal", "trial", "repair_plots",
     "flops", "throughput", "workers", "timing", "throughput_plots",

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -289,6 +290,37 @@ def decoded(link: dict[str, str]) -> pd.DataFrame:
         assert link["download"].endswith(".csv")
         assert kind == "data:text/csv"
     return pd.read_csv(io.BytesIO(content), keep_default_na=False, na_values=[""])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+def test_figures_drawn_in_other_processes_give_the_same_file(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    pages, here, drawn_here = pages_of(runs), os.getpid(), []
+
+    def spy(figure: Figure) -> dict[str, Any]:
+        if os.getpid() == here:
+            drawn_here.append(figure.title)
+        return _picture(figure)
+
+    monkeypatch.setattr("ganlab.pages.page._picture", spy)
+    texts = []
+    for cores in (1, 3):
+        monkeypatch.setattr("ganlab.forked.os.cpu_count", lambda cores=cores: cores)
+        texts.append(render(pages, "a command"))
+    assert texts[0] == texts[1]
+    assert drawn_here == [figure.title for figure in blocks(pages, Figure)]
+
+
+def test_an_error_of_a_drawing_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.forked.os.cpu_count", lambda: 3)
+
+    def draw() -> Any:
+        raise ValueError("cannot be drawn")
+
+    figures = [Figure("a", plt.figure, pd.DataFrame({"a": [1]}), ""), Figure("b", draw, pd.DataFrame({"a": [1]}), "")]
+    with pytest.raises(ValueError, match="cannot be drawn") as caught:
+        render([Page("x", "x", "x", [Section("x", figures)])], "a command")
+    assert caught.traceback[-1].name == "draw"
+    plt.close("all")
 
 
 # --- one file that asks for nothing ------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ LOOKS = 6
 )
 def divergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """Something is not finite any more, or samples or parameters grow without bound."""
-    known = set(run.trace["name"])
+    known = set(run.trace["name"].unique())
     if not known & set(FINITE):
         return "the trace has neither losses, gradients, parameters nor samples"
     read = {name: trace.wide(run.trace, name).to_numpy() for name in FINITE if name in known}

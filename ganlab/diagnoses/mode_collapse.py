@@ -63,7 +63,7 @@ def mode_collapse(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """The generator misses modes of the data, gives them wrong weights, or has lost the spread inside them."""
     if is_frozen(run):
         return "the generator freezes, so how it ends says nothing of its training"
-    known = set(run.trace["name"])
+    known = set(run.trace["name"].unique())
     if not known & {"mode_count", "cell_count"}:
         return "no modes are known, and the evaluation samples are too few to be counted in cells; take evaluation=1000 or more"
     seen = _in_modes(run) if "mode_count" in known else _in_cells(run)

@@ -56,7 +56,7 @@ def non_convergence(run: Run, strictness: float = 1.0) -> pd.DataFrame | str:
     """Late in the run the generator's distribution still moves: it turns over modes, swings, or circles."""
     if is_frozen(run):
         return "the generator freezes, so how it ends says nothing of its training"
-    known = set(run.trace["name"])
+    known = set(run.trace["name"].unique())
     if "motion" not in known and "mode_nearest" not in known:
         return "the trace tells neither how samples moved between looks nor their modes"
     steps = np.sort(run.trace["step"].unique())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from ganlab.dynamics.methods import METHODS, PLAYS, Method
 from ganlab.dynamics.verdicts import Judged, judge
 from ganlab.dynamics_plots import Found, Plan
 from ganlab.experiment import Run
+from ganlab.forked import forked
 from ganlab.pages import real_nets
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
 from ganlab.pages.shared import distinct, environment, settings, sources
@@ -70,10 +72,8 @@ def convergence_page(
         Runs of nets, watched with `rotation=True`; without any the page is about games with known answers alone.
     """
     runs = distinct(runs)
-    found = {
-        (method, play): judge(METHODS[method].game, step_size=STEP, steps=STEPS, **PLAYS[play], **METHODS[method].numbers)
-        for method in methods for play in plays
-    }  # fmt: skip
+    keys = list(product(methods, plays))
+    found = dict(zip(keys, forked(_judged, keys), strict=True))
     sections = [
         Section("The smallest GAN", [Text(_explained())]),
         Section("The smallest GAN: the verdict", [_verdicts(found), _eigenvalues(methods, found)]),
@@ -90,6 +90,12 @@ def convergence_page(
         sections = [*real_nets.sections(runs), *sections, nets]
         answer = f"{real_nets.answer(runs)} {answer}"
     return Page(name, "Which GAN methods converge, and which circle?", answer, sections)
+
+
+def _judged(key: tuple[str, str]) -> Judged:
+    """Return the verdict on a method, in this way of playing."""
+    method = METHODS[key[0]]
+    return judge(method.game, step_size=STEP, steps=STEPS, **PLAYS[key[1]], **method.numbers)
 
 
 def _answer(found: Found) -> str:

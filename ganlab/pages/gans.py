@@ -139,7 +139,7 @@ def _verdict_cell(run: Run, d: Diagnosis) -> Cell:
     if d.n == 0:
         return Cell(d.verdict, tone="inconclusive", note=d.evidence)
     note = f"{d.rate:.0%} [{d.interval[0]:.0%}, {d.interval[1]:.0%}]\n"
-    if "mode_count" in set(run.trace["name"]):
+    if "mode_count" in set(run.trace["name"].unique()):
         parts, name, index, good = "modes", "modes_covered", "default", "high quality"
         quality = trace.last(run.trace, "high_quality_share", "default")
     else:

@@ -30,6 +30,7 @@ from matplotlib.figure import Figure as Drawing
 from PIL import Image  # comes with matplotlib
 
 from ganlab import __version__
+from ganlab.forked import forked
 from ganlab.plots import style
 from ganlab.registry import InputError, shown
 
@@ -165,7 +166,9 @@ def render(pages: Sequence[Page], command: str) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
     )
-    environment.globals |= {"picture": _picture, "attachment": _attachment}
+    figures = [block for page in pages for section in page.sections for block in section.blocks if isinstance(block, Figure)]
+    drawn = dict(zip(map(id, figures), forked(_drawn, figures), strict=True))
+    environment.globals["drawn"] = lambda figure: drawn[id(figure)]
     template = environment.from_string((resources.files("ganlab.pages") / "report.html.jinja").read_text(encoding="utf-8"))
     return template.render(pages=pages, command=command, version=__version__)
 
@@ -175,6 +178,11 @@ def _visible(value: Any) -> Any:
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return "\n".join(shown(line) for line in value.split("\n"))
     return value
+
+
+def _drawn(figure: Figure) -> dict[str, Any]:
+    """Return what of a figure takes time: its picture and its data."""
+    return {"picture": _picture(figure), "data": _attachment(figure.frame)}
 
 
 def _picture(figure: Figure) -> dict[str, Any]:

@@ -120,11 +120,11 @@ REBUILT = {
 def _rebuilding(runs: Sequence[Run]) -> Table:
     rows: list[list[Cell | str]] = []
     for run in runs:
-        known = set(run.trace["name"])
+        known = set(run.trace["name"].unique())
         cells = [mean_cell(_last(run, name), plain) if name in known else "" for name in REBUILT.values()]
         name, _, size = run.experiment.subject.partition(", ")
         rows.append([Cell(name, note=f"{size or f'{_numbers_a_code(run)} numbers'} a code"), *cells])
-    for vae in (run for run in runs if "reference_log_likelihood" in set(run.trace["name"])):
+    for vae in (run for run in runs if "reference_log_likelihood" in set(run.trace["name"].unique())):
         off, said = _last(vae, "reference_rmse", PCA), _last(vae, "reference_log_likelihood", PPCA)
         note = f"{_numbers_a_code(vae)} numbers, no training"
         exact = mean_cell(said, plain)
