@@ -256,19 +256,23 @@ class Recorder:
         Raises InputError where nothing was seen.
         """
         if self._finished is None:
-            if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
-                try:
-                    with _modes(self._parts, self._modes):
-                        self._look()
-                except Exception as error:
-                    self._stand_aside(error)
+            self._look_last()
             self._finished = self._as_run(at_end=True)
         return self._finished
+
+    def _look_last(self) -> None:
+        if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
+            try:
+                with _modes(self._parts, self._modes):
+                    self._look()
+            except Exception as error:
+                self._stand_aside(error)
 
     def close(self) -> None:
         """Look a last time, and write the run into the store if there is one. Raises nothing."""
         self._end_check()
         try:
+            self._look_last()
             if self._store and self._began:
                 self._store.save(self.run)
         except Exception as error:
@@ -292,7 +296,7 @@ class Recorder:
     def _look_through(self, real: Any, d_loss: Any, g_loss: Any) -> None:
         if self._check is not None and not self._checked:
             self._check.step(self._step, real=real if isinstance(real, Tensor) else None, d_loss=d_loss, g_loss=g_loss)
-            if self._check.n_steps >= loop.N_STEPS:
+            if self._check.over:
                 self._end_check()
 
     def _end_check(self) -> None:
@@ -412,12 +416,14 @@ class Recorder:
         experiment = self._experiment(readings)
         members = experiment.members()
         table, arrays = tidy(experiment, members, readings), self._arrays()
+        data, fake = self._at.data, self._fake[None]
+        once = copying(data, fake, members) if has_held_out(data) else {}
         if at_end:
-            data, fake = self._at.data, self._fake[None]
-            once = measure_all(data, self._at.real[None], fake) | (copying(data, fake, members) if has_held_out(data) else {})
+            once |= measure_all(data, self._at.real[None], fake)
+            arrays |= self._surface()
+        if once:
             last = tidy(experiment, members, [(self._looks[-1].step, once)])
             table = trace.check(pd.concat([table, last], ignore_index=True))
-            arrays |= self._surface()
         place = self._at.game.device
         about = environment(str(place), self._at.game.dtypes[0], "recorded", time.perf_counter() - self._began)
         about |= {"looks": len(self._looks), "looks_cost": round(self.cost, 4), "fault": self.fault}

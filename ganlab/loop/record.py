@@ -160,6 +160,8 @@ class Record:
     """What a player's graph hangs on that is no parameter of its module, got a gradient, and was never updated."""
     trainable: dict[Player, frozenset[str]] = field(default_factory=dict)
     step: int = 0
+    real_is_up: tuple[int, bool | None] | None = None
+    """What `updates.real_is_up` said, and of how many passes: it reads them all, and is asked for each."""
     faults: list[str] = field(default_factory=list)
 
     def of(self, player: Player) -> list[Update]:

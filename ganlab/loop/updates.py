@@ -29,10 +29,13 @@ def pushes(record: Record, number: int) -> list[tuple[Push, bool, bool]]:
 
 def real_is_up(record: Record) -> bool | None:
     """Return whether the discriminator's own passes push real samples up, as is usual, or down, as where real is 0."""
+    if record.real_is_up and record.real_is_up[0] == len(record.passes):
+        return record.real_is_up[1]
     votes = [direction(push.real) for this in record.passes for push, _, _ in pushes(record, this.number)
              if not this.touched.get("generator") and push.real[1]]  # fmt: skip
     clear = {vote for vote in votes if vote}
-    return None if len(clear) != 1 else clear == {1}
+    record.real_is_up = len(record.passes), None if len(clear) != 1 else clear == {1}
+    return record.real_is_up[1]
 
 
 def sides(record: Record, this: Pass) -> tuple[int, int]:

@@ -25,6 +25,9 @@ N_FAKES = 8
 """Calls of the generator whose samples are remembered, to know them again when they come detached."""
 N_REALS = 8
 
+MOST = 50
+"""Updates of either player, for each step that is to be watched, after which it is over all the same: a generator may be frozen."""
+
 
 _UNSEEN: ContextVar[bool] = ContextVar("unseen", default=False)
 
@@ -90,6 +93,11 @@ class Watch:
         self._pass: Pass | None = None
         self._depth = 0
         self._over = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is watched any more."""
+        return self._over
 
     def start(self) -> None:
         """Begin to watch; nothing happens when already begun."""
@@ -351,11 +359,11 @@ class Watch:
             return
         self.record.updates.append(update)
         self._spent |= set().union(*update.passes.values())
-        if "generator" in update.given:
-            self.record.step += 1
-            if self.n_steps is not None and self.record.step >= self.n_steps:
-                self._aside("the end", self._finish)
-                self._over = True
+        self.record.step += "generator" in update.given
+        n_updates = len(self.record.updates)
+        if self.n_steps is not None and (self.record.step >= self.n_steps or n_updates >= MOST * self.n_steps):
+            self._aside("the end", self._finish)
+            self._over = True
 
     def _update(self, optimizer: torch.optim.Optimizer) -> Update:
         wiped = {name for name, g in self._gradients.items() if g.not_finite}
