@@ -183,7 +183,7 @@ class Recorder:
             self._check = loop.check(generator, discriminator, shown, objective).start()
 
         # what is seen
-        self._step, self._stride, self._apart = -1, every, 1
+        self._step, self._every, self._stride, self._apart = -1, every, every, 1
         self._looks: list[Look] = []
         self._moments: list[tuple[int, Tensor]] = []
         self._fake, self._past = torch.empty(0), torch.empty(0)
@@ -426,7 +426,7 @@ class Recorder:
             table = trace.check(pd.concat([table, last], ignore_index=True))
         place = self._at.game.device
         about = environment(str(place), self._at.game.dtypes[0], "recorded", time.perf_counter() - self._began)
-        about |= {"looks": len(self._looks), "looks_cost": round(self.cost, 4), "fault": self.fault}
+        about |= {"looks": len(self._looks), "every_asked": self._every, "looks_cost": round(self.cost, 4), "fault": self.fault}
         about |= {"mistakes": [asdict(found) for found in self.mistakes]}
         about |= {"sources": {self._game.objective: OBJECTIVES.entry(self._game.objective).source}}
         return Run(experiment, table, outcome(experiment, {} if self._broken is None else {0: self._broken}), arrays, about)

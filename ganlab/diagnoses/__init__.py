@@ -179,10 +179,11 @@ def verdicts_of(run: Run, member: int = 0) -> Verdicts:
             told = row["verdict"], row["onset"], row["evidence"]
         texts |= dict(zip(("verdict", "onset", "evidence"), told, strict=True))
         found[entry.name] = OneVerdict(entry.name, source=entry.source, **texts)
-    n = run.trace["step"].nunique()
+    n, every, asked = run.trace["step"].nunique(), run.experiment.every, run.environment.get("every_asked", np.inf)
+    fewer = f" and not {asked} as asked, for their number or cost (cost=1 allows any)" if every > asked else ""
     return Verdicts(
         found,
-        f"From {n} looks, {run.experiment.every} steps apart, at one seed: how often this happens takes more of them, "
+        f"From {n} looks, {every} steps apart{fewer}, at one seed: how often this happens takes more of them, "
         "as by ganlab.repeat(train, seeds=32).",
     )
 
