@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,20 +54,31 @@ class Examples(NamedTuple):
 def examples_of(data: Any, held_out: Tensor | None) -> Examples:
     """Return the examples that data are: a tensor, a tuple with conditions, a torch dataset or loader, or a distribution.
 
-    Of a dataset at most `most_held` samples are taken, evenly spaced.
+    Labels of a dataset are left out: nets that need them take a tuple.
     """
     if isinstance(data, torch.utils.data.DataLoader):
         data = data.dataset
     if isinstance(data, torch.utils.data.Dataset):
-        items = [data[round(i)] for i in torch.linspace(0, len(data) - 1, min(len(data), REFERENCE)).tolist()]  # type: ignore[arg-type]
-        data = torch.stack([torch.as_tensor(item[0] if isinstance(item, tuple | list) else item) for item in items])
-    if isinstance(data, tuple):
-        return together(*data, held_out=held_out)
-    if isinstance(data, Tensor):
-        return together(data, held_out=held_out)
+        data = _samples_of(data)
+    if isinstance(data, tuple | Tensor | np.ndarray):
+        return together(*map(torch.as_tensor, data if isinstance(data, tuple) else (data,)), held_out=held_out)
     if held_out is not None:
         raise InputError("held_out= goes with data that are a tensor or dataset; a distribution brings its own")
     return Examples(distribution(data), torch.empty(0))
+
+
+def _samples_of(data: torch.utils.data.Dataset[Any]) -> Tensor:
+    """Return at most `REFERENCE` samples of a dataset, evenly spaced. Raises InputError where they cannot be had."""
+    n = len(data) if hasattr(data, "__len__") else 0
+    if n == 0:
+        raise InputError("a dataset without a length cannot be looked at beforehand; leave data= out, and give real= to record")
+    items = [data[round(i)] for i in torch.linspace(0, n - 1, min(n, REFERENCE)).tolist()]
+    samples = [item[0] if isinstance(item, tuple | list) else item for item in items]
+    try:
+        return torch.stack([torch.as_tensor(sample) for sample in samples])
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = type(samples[0]).__name__
+        raise InputError(f"samples of the dataset must be tensors of one shape; the first is a {what} ({error})") from error
 
 
 def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) -> Examples:
@@ -167,7 +179,8 @@ def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look
     with untouched(*(net.module for net in game.nets)):
         state = game.state()
         with torch.no_grad():
-            parts = zip(*(part.split(n_batch) for part in at.latent), strict=True)
+            n_parts = math.ceil(len(at.latent[0]) / n_batch)  # of nearly one size: batch norm cannot do with a single sample
+            parts = zip(*(part.tensor_split(n_parts) for part in at.latent), strict=True)
             fake = torch.cat([game.generate(state.generator.parameters, part).float().cpu() for part in parts])
         fake = fake.reshape(-1, *at.data.shape)
         view = BorrowedView(game, state, at.batch, (), {}, at.data, at.known, at.held_out, past=past)  # type: ignore[arg-type]

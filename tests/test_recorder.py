@@ -6,7 +6,7 @@ import errno
 import random
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import ganlab
 from ganlab import Recorder, recorder, rng
@@ -366,14 +366,30 @@ def test_status_lines_are_plain_where_there_is_no_terminal(capsys: pytest.Captur
 # --- data, latents, steps ---------------------------------------------------------------------------------------------------
 
 
+class Words(Dataset[str]):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, i: int) -> str:
+        return "word"
+
+
+class Endless(IterableDataset[Tensor]):
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from iter(lambda: torch.zeros(2), None)
+
+
 def points(n: int = 1200) -> Tensor:
     return ganlab.data.get("ring8").sample(n, rng.stream(3, "data"))
 
 
 @pytest.mark.parametrize(
     "data",
-    [points(), TensorDataset(points()), TensorDataset(points(), torch.zeros(1200)), DataLoader(TensorDataset(points()), 32)],
-    ids=["tensor", "dataset", "labelled dataset", "loader"],
+    [
+        points(), points().numpy(), TensorDataset(points()), TensorDataset(points(), torch.zeros(1200)),
+        DataLoader(TensorDataset(points()), 32),
+    ],
+    ids=["tensor", "array", "dataset", "labelled dataset", "loader"],
 )
 def test_data_come_in_many_forms(data: Any) -> None:
     nets, before = (mlp(3, 2), mlp(2, 1)), torch.get_rng_state()
@@ -391,6 +407,13 @@ def test_without_data_it_takes_the_first_real_samples() -> None:
     looked = one.run.trace["step"].unique()
     assert looked[0] == 39  # 2500 samples are at hand
     assert set(np.diff(looked)) == {5}
+
+
+def test_no_sample_is_generated_alone() -> None:
+    """Batch norm in training cannot do with one."""
+    one = Recorder(*dcgan(), data=torch.randn(50, 1, 8, 8).clamp(-1, 1), every=1, evaluation=17)
+    one.record(0, real=torch.zeros(8, 1, 8, 8))
+    assert not one.fault
 
 
 def test_images_may_be_flat_for_the_nets() -> None:
@@ -439,6 +462,8 @@ def test_steps_that_do_not_rise_are_counted() -> None:
         ({"data": torch.randn(50, 3)}, r"makes samples \(8, 2\), but real ones are \[n, 3\]"),
         ({"data": "ring9"}, "unknown data distribution 'ring9'"),
         ({"data": (torch.randn(50, 2), torch.zeros(49))}, "as many conditions as real samples, 50; got 49"),
+        ({"data": Words()}, "must be tensors of one shape; the first is a str"),
+        ({"data": Endless()}, "a dataset without a length cannot be looked at beforehand"),
         ({"every": 0}, "every must be a whole number of at least 1"),
         ({"cost": 0}, "above 0 and at most 1; got 0"),
         ({"stop_when": "colapse"}, "unknown diagnosis 'colapse'"),
