@@ -86,8 +86,8 @@ class Recorder:
         discriminator with samples, and both with the `inputs` of `record` after that.
     data
         What real samples are like: a tensor or array `[n, *shape]`, a tuple of it and the nets' further inputs, a torch dataset
-        or loader, or a data distribution of ganlab by name or object, such as "ring8", whose modes are known. None takes the first
-        real samples that `record` is given, and looks from then on.
+        or loader, or a data distribution of ganlab by name or object, such as "ring8", whose modes are known. None takes the
+        first real samples that `record` is given, and looks from then on.
     objective
         What the players minimise, by name (`ganlab list objectives`): which signal the generator gets depends on it.
     latent
