@@ -22,9 +22,6 @@ from ganlab.registry import InputError
 from ganlab.trace import SLICED
 from ganlab.watch import REFERENCE, Samples, cells_in_place_of_modes, readings_of
 
-HELD = 16_000_000
-"""Numbers of all real samples that are held, which are at most `REFERENCE` samples."""
-
 LARGE = 4096
 """Numbers of a sample from which half as many are generated at a look."""
 
@@ -87,11 +84,6 @@ def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) 
         raise InputError(f"there must be as many conditions as real samples, {len(real)}; got {uneven[0]}")
     real = real.detach().cpu()
     return Examples(Points(real.float(), held_out=None if held_out is None else held_out.detach().cpu()), real, conditions)
-
-
-def most_held(sample: Tensor) -> int:
-    """Return how many samples like this one are held."""
-    return max(2, min(REFERENCE, HELD // sample.numel()))
 
 
 @dataclass(frozen=True)

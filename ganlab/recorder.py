@@ -36,7 +36,7 @@ from ganlab import loop, rng, trace
 from ganlab.borrowed import BorrowedGame, untouched
 from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
 from ganlab.experiment import MOMENTS, Experiment, Run, at_least, outcome
-from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, most_held, together
+from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, together
 from ganlab.loop import Check, Finding
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
@@ -58,6 +58,9 @@ KEPT = 300_000
 
 PENDING = 512
 """Losses that wait where they are until they are read together, so that no step waits for a device."""
+
+GATHERED = 1000
+"""Real samples that `record` is given before they are enough; a perfect sampler held against so few is not flagged."""
 
 BATCH = 64
 """Real samples at once where no batch was seen."""
@@ -256,12 +259,14 @@ class Recorder:
         Raises InputError where nothing was seen.
         """
         if self._finished is None:
-            if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
-                try:
-                    with _modes(self._parts, self._modes):
+            try:
+                if self._at is None and self._gathered and not self.fault:
+                    self._hold(max(2, len(self._gathered[0][0])))
+                if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
+                    with torch.inference_mode(False), _modes(self._parts, self._modes):
                         self._look()
-                except Exception as error:
-                    self._stand_aside(error)
+            except Exception as error:
+                self._stand_aside(error)
             self._finished = self._as_run(at_end=True)
         return self._finished
 
@@ -312,11 +317,15 @@ class Recorder:
                 raise InputError("there are no real samples: give data= to the recorder, or real= to each record")
             inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
             self._gathered.append(tuple(part.detach().cpu().clone() for part in (real, *inputs)))
-            if sum(len(real) for real, *_ in self._gathered) < most_held(real[0]) // 2:
+            if sum(len(real) for real, *_ in self._gathered) < GATHERED:
                 return
+        self._hold(len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH)
+
+    def _hold(self, batch: int) -> None:
+        """Hold the nets against what is there from now on."""
+        if self._examples is None:
             joined = [torch.cat(parts) for parts in zip(*self._gathered, strict=True)]
             self._examples, self._gathered = together(*joined, held_out=self._held_out), []
-        batch = len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH
         self._at = against(self._game, self._examples, self._latents, batch, self._evaluation, self.seed)
 
     def _is_due(self) -> bool:

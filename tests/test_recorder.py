@@ -405,8 +405,16 @@ def test_without_data_it_takes_the_first_real_samples() -> None:
     for step in range(60):
         one.record(step, real=points(64) + step)
     looked = one.run.trace["step"].unique()
-    assert looked[0] == 39  # 2500 samples are at hand
-    assert set(np.diff(looked)) == {5}
+    assert looked[0] == 15  # 1024 samples are at hand
+    assert set(np.diff(looked)) == {4, 5}
+    assert one.run.trace["step"].max() == 59
+
+
+def test_a_short_loop_is_held_against_the_few_real_samples_there_were() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), latent=3)
+    for step in range(3):
+        one.record(step, real=points(64))
+    assert one.run.trace["step"].unique().tolist() == [2]
 
 
 def test_no_sample_is_generated_alone() -> None:
