@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 import ganlab
 from ganlab import Recorder, recorder, rng
 from ganlab.borrowed import BorrowedGame, BorrowedView
+from ganlab.diagnoses import verdicts_of
 from ganlab.game import Batch, Game
 from ganlab.look import examples_of
 from ganlab.probes import PROBES, View
@@ -291,6 +292,55 @@ def test_vanishing_gradients_depend_on_the_objective() -> None:
                 one.record(step)
         found[objective] = one.verdicts()["vanishing_gradients"].verdict
     assert found == {"minimax": "present", "non_saturating": "absent"}
+
+
+class Nearest(nn.Module):
+    """Knows some points by heart: the nearer to one of them, the realer."""
+
+    def __init__(self, points: Tensor) -> None:
+        super().__init__()
+        self.points, self.scale = points, nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -self.scale * torch.cdist(x, self.points).amin(1)
+
+
+class Copies(nn.Module):
+    """Makes the points that it knows by heart, or fresh ones of the same law."""
+
+    def __init__(self, points: Tensor | None) -> None:
+        super().__init__()
+        self.points, self.shift = points, nn.Parameter(torch.zeros(()))
+
+    def forward(self, z: Tensor) -> Tensor:
+        made: Tensor = z + self.shift
+        return made if self.points is None else self.points[(z[:, 0].abs() * 1e6).long() % len(self.points)] + self.shift
+
+
+@pytest.mark.parametrize(("copies", "verdict"), [(True, "present"), (False, "absent")])
+def test_held_out_data_tell_who_knows_training_data_by_heart(copies: bool, verdict: str) -> None:
+    dice = torch.Generator().manual_seed(2)
+    train, held_out = torch.randn(300, 4, generator=dice), torch.randn(1500, 4, generator=dice)
+    other = torch.randn(300, 4, generator=dice)
+    nets = Copies(train if copies else None), Nearest(train if copies else other)
+    with Recorder(*nets, data=train, held_out=held_out, latent=4, every=1, cost=1) as one:
+        for step in range(12):
+            one.record(step)
+    found = verdicts_of(one.run)
+    assert found["memorisation"].verdict == verdict
+    assert found["discriminator_overfitting"].verdict == verdict
+
+
+@pytest.mark.parametrize(("turns", "verdict"), [(True, "present"), (False, "absent")])
+def test_a_generator_that_turns_over_modes_does_not_converge(turns: bool, verdict: str) -> None:
+    generator = OfTheRing()
+    with Recorder(generator, mlp(2, 1), data="ring8", latent=3, every=1, cost=1) as one:
+        for step in range(40):
+            if turns:
+                generator.data.modes = generator.data.modes.roll(1, 0)
+                generator.modes = 4
+            one.record(step)
+    assert one.verdicts()["non_convergence"].verdict == verdict
 
 
 @pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Sequential(nn.Sigmoid(), nn.Flatten(0))])
