@@ -201,6 +201,44 @@ def test_it_looks_whatever_surrounds_the_call(around: Callable[[], Any]) -> None
     assert not seen[0].fault
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo's own
+def test_compiled_nets_are_read_and_compiled_no_further() -> None:
+    compiled: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
+        compiled.append(1)
+        return graph.forward
+
+    build, *rest = STYLES["plain"]
+    STYLES["compiled"] = (lambda: tuple(torch.compile(net, backend=backend) for net in build()), *rest)  # type: ignore[arg-type]
+    try:
+        plain = loop("compiled")
+        n, seen = len(compiled), []  # type: ignore[var-annotated]
+        torch._dynamo.reset()
+        assert same(loop("compiled", attach=recorded("compiled", seen)), plain)
+    finally:
+        del STYLES["compiled"]
+        torch._dynamo.reset()
+    assert n > 0
+    assert len(compiled) == 2 * n
+    assert not seen[0].fault
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
+def test_nets_wrapped_for_several_processes_are_read(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    build, *rest = STYLES["plain"]
+    wrap = torch.nn.parallel.DistributedDataParallel
+    STYLES["distributed"] = (lambda: tuple(wrap(net) for net in build()), *rest)  # type: ignore[arg-type]
+    seen: list[Recorder] = []
+    try:
+        assert same(loop("distributed", attach=recorded("distributed", seen)), loop("distributed"))
+    finally:
+        del STYLES["distributed"]
+        torch.distributed.destroy_process_group()
+    assert not seen[0].fault
+
+
 def test_nets_in_half_precision_are_read() -> None:
     generator, discriminator = mlp(6, 2).bfloat16(), mlp(2, 1).bfloat16()
     one = Recorder(generator, discriminator, data="ring8", latent=6, every=1)
