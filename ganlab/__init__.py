@@ -21,6 +21,7 @@ _PUBLIC = {
     "diagnose": "diagnoses",
     "load": "store",
     "repair": "trial",
+    "repeat": "repeated",
     "report": "pages",
     "run": "train",
 }
