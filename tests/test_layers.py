@@ -59,7 +59,8 @@ LAYERS = [
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"borrowed"},
     {"look"},
-    {"calibration", "proposal", "recorder"},
+    {"calibration", "checkpoints", "proposal", "recorder"},
+    {"integrations"},
     {"trial"},
     {"plots"},
     {"application_plots", "convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots"}
@@ -74,7 +75,7 @@ TORCH_FREE = {
     "cycles", "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
-    "blocks", "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
+    "blocks", "calibration", "checkpoints", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
     "catalogue", "cli", "remedies", "proposal", "trial", "repair_plots",
     "flops", "processes", "repeated", "throughput", "workers", "timing", "throughput_plots",
 }  # fmt: skip

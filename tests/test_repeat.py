@@ -1,4 +1,4 @@
-"""A user's training over seeds: the same from any process, none lost by another's failure, and one run that all else can read."""
+"""A user's training over seeds: the same from any process, none lost by another's failure, one run that all else can read."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_torch_numpy_and_random_are_seeded_with_the_seed() -> None:
     with pytest.raises(InputError, match="none of 2 seeds came to its end; seed 3: ValueError: ") as error:
         repeat(repeating.dice, seeds=[3, 5], workers=1)
     torch.manual_seed(3)
-    expected = f"{torch.rand(1).item():.6f} {np.random.RandomState(3).rand():.6f} {random.Random(3).random():.6f}"  # noqa: NPY002
+    expected = f"{torch.rand(1).item():.6f} {np.random.RandomState(3).rand():.6f} {random.Random(3).random():.6f}"
     assert expected in str(error.value)
     assert "in dice" in error.value.__notes__[0]
 
@@ -148,7 +148,7 @@ def test_a_member_that_diverged_and_ended_early_has_no_values_from_there_on() ->
 
 
 def test_seeds_that_end_early_without_diverging_are_refused() -> None:
-    with pytest.raises(InputError, match=r"seeds 0 and 1 cannot be joined .*: they end at steps 23 and 19; train all seeds for"):
+    with pytest.raises(InputError, match=r"seeds 0 and 1 cannot be joined .*: they end at steps 23 and 19; train all seeds"):
         repeat(repeating.short, seeds=2, workers=1)
 
 
@@ -168,7 +168,7 @@ def test_what_differs_between_members_is_named() -> None:
 
 
 def test_a_function_that_returns_no_recorder_is_told_after_its_first_seed() -> None:
-    with pytest.raises(InputError, match=r"train\(seed\) must return its ganlab\.Recorder, or the recorder's run; got NoneType"):
+    with pytest.raises(InputError, match=r"train\(seed\) must return its ganlab\.Recorder, .* run; got NoneType"):
         repeat(repeating.nothing, seeds=2, workers=1)
 
 
@@ -188,7 +188,7 @@ def test_functions_that_no_other_process_finds_are_refused(monkeypatch: pytest.M
     def inside(seed: int) -> None: ...
 
     for hidden in (lambda seed: None, inside):
-        with pytest.raises(InputError, match=r"cannot find the function .*define it at the top of a module .*__main__.*workers=1"):
+        with pytest.raises(InputError, match=r"cannot find the function .*define it at the top of .*__main__.*workers=1"):
             repeat(hidden, seeds=2, workers=2)
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "asked_in_a_console", inside, raising=False)
@@ -271,8 +271,10 @@ def test_ctrl_c_stops_and_leaves_no_child(tmp_path: Path) -> None:
         _, said = study.communicate(timeout=60)
         assert study.returncode == -signal.SIGINT
         assert "stopped; 0 of 4 seeds were done, none is kept; give store= to keep them" in said
-        time.sleep(1)
-        assert not [number for number in workers if Path(f"/proc/{number}").exists()]
+        deadline = time.monotonic() + 20
+        while any(Path(f"/proc/{number}").exists() for number in workers):
+            assert time.monotonic() < deadline, "a child lives on"
+            time.sleep(0.1)
     finally:
         study.kill()
 
