@@ -14,6 +14,7 @@ _PUBLIC = {
     "Experiment": "experiment",
     "Game": "game",
     "InputError": "registry",
+    "LightningCallback": "integrations",
     "Recorder": "recorder",
     "Run": "experiment",
     "Store": "store",
@@ -27,7 +28,7 @@ _PUBLIC = {
     "report": "pages",
     "run": "train",
 }
-_MODULES = ("data", "dynamics", "metrics", "nets", "reference", "stats")
+_MODULES = ("data", "dynamics", "integrations", "metrics", "nets", "reference", "stats")
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 

@@ -6,19 +6,17 @@ Recipes for ignite, accelerate and others, which need no code, are in docs/recor
 from __future__ import annotations
 
 import importlib
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab.experiment import Run
 from ganlab.recorder import Recorder, Sink
 from ganlab.registry import InputError
 
 PREFIX = "ganlab"
-
-LOG = logging.getLogger("ganlab")
+"""What tags begin with."""
 
 Real = Callable[[Any], Any]
 """From a batch to real samples, or to a tuple of these and the nets' further inputs."""
@@ -47,19 +45,23 @@ class _Watching:
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Attach a recorder to the module's nets, in the main process alone. Raises InputError where that cannot be."""
-        if not getattr(trainer, "is_global_zero", True) or self.recorder is not None:
-            self._closed = False
+        self._closed = False
+        if self.recorder is not None:  # it was fitted before, and goes on
             return
-        nets = []
+        nets: list[nn.Module] = []
         for name in self._names:
             if (net := getattr(pl_module, name, None)) is None:
                 raise InputError(f"the module has no attribute {name!r}; say where its nets are, as in generator='net_g'")
             nets.append(net)
-        self.recorder = Recorder(*nets, **self._settings)
+        several = getattr(trainer, "world_size", 1) > 1
+        if several and any(isinstance(part, nn.SyncBatchNorm) for net in nets for part in net.modules()):
+            raise InputError("batch norm that is synchronised between devices would wait for the others at each look; unset it")
+        if getattr(trainer, "is_global_zero", True):
+            self.recorder = Recorder(*nets, **self._settings)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Record a step; a batch is one, however many optimisers stepped, which `trainer.global_step` counts apart."""
-        if self.recorder is None:
+        if self.recorder is None or self.recorder.fault:
             return
         step, self._n_steps = self._n_steps, self._n_steps + 1
         try:
@@ -109,7 +111,7 @@ def _losses(outputs: Any) -> dict[str, Any]:
     return {name: outputs[name] for name in ("d_loss", "g_loss") if outputs.get(name) is not None}
 
 
-def LightningCallback(  # noqa: N802  (it makes an object of a class that needs Lightning to be there)
+def LightningCallback(
     generator: str = "generator", discriminator: str = "discriminator", real: Real | None = None, **settings: Any
 ) -> Any:
     """Return a callback for `lightning.Trainer(callbacks=[...])`, or that of pytorch_lightning, that records a GAN's training.
@@ -171,8 +173,8 @@ def tensorboard(writer: Any, prefix: str = PREFIX) -> Sink:
 def wandb(run: Any, prefix: str = PREFIX) -> Sink:
     """Return a sink for `Recorder(sinks=[...])` that logs to a run of Weights & Biases, tagged as `tags` says.
 
-    Its own steps must rise: where the loop logs with the same step as it records, log with `commit=False`, or record first. What
-    is told for a step before the last told one is left out, since wandb drops it with a warning.
+    wandb wants steps that rise, over all that a run is told: log your own values at the same steps, after `record`. What is
+    told for a step that does not rise is left out, since wandb drops it with a warning.
 
     Example
     -------
