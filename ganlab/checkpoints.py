@@ -67,15 +67,20 @@ class Ranking:
     @property
     def best(self) -> int:
         """The step with the best score; others may be as good, see `tied`."""
-        return int(self.frame.loc[self.frame["score"].idxmin(), "step"])
+        return int(self._row["step"])
 
     @property
     def tied(self) -> list[int]:
         """The steps that cannot be told from the best one."""
-        return [int(step) for step in self.frame.loc[self.frame["rank"] == 1, "step"]]
+        return [int(step) for step in self.frame["step"][self.frame["rank"] == 1]]
+
+    @property
+    def _row(self) -> dict[str, float]:
+        place = int(np.nanargmin(self.frame["score"].to_numpy()))
+        return {name: float(self.frame[name].to_numpy()[place]) for name in ("step", "score", *PARTS)}
 
     def __repr__(self) -> str:
-        row = self.frame.loc[self.frame["score"].idxmin()]
+        row = self._row
         parts = ", ".join(f"{name} {row[name]:.2f}" for name in PARTS)
         others = len(self.tied) - 1
         where = f"between steps {min(self.tied)} and {max(self.tied)}"

@@ -57,7 +57,7 @@ class _Watching:
         if several and any(isinstance(part, nn.SyncBatchNorm) for net in nets for part in net.modules()):
             raise InputError("batch norm that is synchronised between devices would wait for the others at each look; unset it")
         if getattr(trainer, "is_global_zero", True):
-            self.recorder = Recorder(*nets, **self._settings)
+            self.recorder = Recorder(nets[0], nets[1], **self._settings)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Record a step; a batch is one, however many optimisers stepped, which `trainer.global_step` counts apart."""
