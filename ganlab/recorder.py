@@ -40,7 +40,7 @@ from ganlab.look import Against, Examples, Latents, Look, against, examples_of, 
 from ganlab.loop import Check, Finding
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
-from ganlab.probes import WHOLE, has_held_out, has_modes, motion
+from ganlab.probes import WHOLE, has_held_out, has_modes, motion, motions
 from ganlab.registry import InputError
 from ganlab.store import Store
 from ganlab.surface import surfaces
@@ -427,6 +427,8 @@ class Recorder:
             last = tidy(experiment, members, [(self._looks[-1].step, once)])
             table = trace.check(pd.concat([table, last], ignore_index=True))
             arrays |= self._surface()
+            profiles = torch.stack([seen.profile for seen in self._looks]).double()  # where runs are joined looks are left out
+            arrays["motions"] = motions(profiles, self._at.real)[None].numpy()
         place = self._at.game.device
         about = environment(str(place), self._at.game.dtypes[0], "recorded", time.perf_counter() - self._began)
         about |= {"looks": len(self._looks), "looks_cost": round(self.cost, 4), "fault": self.fault}
@@ -474,7 +476,8 @@ class Recorder:
         try:
             with untouched(*(net.module for net in self._game.nets)):
                 state, batch = tree_map(one, (self._at.game.state(), self._at.batch))
-                return surfaces(self._at.game, state, batch, self._at.real)
+                shown = self._at.data.sample(len(self._at.real), rng.stream(1, "reference"))  # the same plane for all seeds
+                return surfaces(self._at.game, state, batch, shown)
         except Exception:  # batch norm, for one, has no logit of a place
             return {}
 
