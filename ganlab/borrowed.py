@@ -227,7 +227,8 @@ def _gradient(of: Tensor, by: Tensor, weight: Tensor | None = None) -> Tensor:
 def untouched(*modules: nn.Module) -> Iterator[None]:
     """Let nets be called inside, and leave all random streams and the modules' own attributes as they were.
 
-    Inside, random numbers are the same each time, gradients can be taken whatever surrounds the call, and nothing is compiled.
+    Inside, random numbers are the same each time, gradients can be taken whatever surrounds the call, and nothing is compiled
+    or cast to another precision.
     """
     parts = [part for module in modules for part in module.modules()]
     attributes = [dict(part.__dict__) for part in parts]
@@ -239,6 +240,8 @@ def untouched(*modules: nn.Module) -> Iterator[None]:
         stack.enter_context(unseen())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
+        for kind in {"cpu", *(device.type for device in devices)}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:

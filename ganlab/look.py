@@ -181,10 +181,11 @@ def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look
             if probe is not PROBES["positions"] or max(net.n_parameters for net in game.nets) <= PROJECTED:
                 readings |= probe(view)
         remembered = view.remembered.detach()
-    samples = Samples(at.data, fake, at.real, before, at.cells)
-    readings |= readings_of(samples, "samples")
+        samples = Samples(at.data, fake, at.real, before, at.cells)
+        readings |= readings_of(samples, "samples")
+        profile = samples.profile
     read = {key: value.detach().double().cpu() for key, value in readings.items()}
-    return Look(step, read, samples.profile, fake, _broken(game, state)), remembered
+    return Look(step, read, profile, fake, _broken(game, state)), remembered
 
 
 def _broken(game: BorrowedGame, state: State) -> str:

@@ -199,6 +199,9 @@ def test_it_looks_whatever_surrounds_the_call(around: Callable[[], Any]) -> None
 
     assert same(loop("dcgan", attach=inside), loop("dcgan"))
     assert not seen[0].fault
+    alone: list[Recorder] = []
+    loop("dcgan", attach=recorded("dcgan", alone))
+    np.testing.assert_array_equal(seen[0].run.trace["value"], alone[0].run.trace["value"])
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo's own
