@@ -48,7 +48,7 @@ class BorrowedNet:
     Raises
     ------
     InputError
-        For what is no module, or has no parameters, or some that are not there yet.
+        For what is no module, or has no parameters, or some that are not there yet; for batch norm that waits for others.
     """
 
     def __init__(self, module: nn.Module, role: str) -> None:
@@ -60,6 +60,7 @@ class BorrowedNet:
             raise InputError(f"parameter {lazy[0]!r} of the {role} has no shape yet; call the net once before it is recorded")
         if not parameters:
             raise InputError(f"the {role} has no parameters to train")
+        refuse_waiting(self.module, torch.distributed.get_world_size() if _distributed() else 1)
         self.shapes = {name: p.shape for name, p in parameters.items()}
         self.sizes = [p.numel() for p in parameters.values()]
         self.dtypes = [p.dtype for p in parameters.values()]
@@ -90,6 +91,16 @@ class BorrowedNet:
         """Return the module's output with these parameters, and with copies of its buffers."""
         buffers = {name: buffer.detach().clone() for name, buffer in self.module.named_buffers()}
         return functional_call(self.module, {**self.unflatten(vector), **buffers}, inputs)
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def refuse_waiting(module: nn.Module, n_processes: int) -> None:
+    """Raise InputError where a call of the module in one process would wait for all others."""
+    if n_processes > 1 and any(isinstance(part, nn.SyncBatchNorm) for part in module.modules()):
+        raise InputError("batch norm that is synchronised between devices would wait for the others at each look; unset it")
 
 
 @dataclass(frozen=True, eq=False)

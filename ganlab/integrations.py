@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ganlab.borrowed import refuse_waiting
 from ganlab.experiment import Run
 from ganlab.recorder import Recorder, Sink
 from ganlab.registry import InputError
@@ -53,9 +54,8 @@ class _Watching:
             if (net := getattr(pl_module, name, None)) is None:
                 raise InputError(f"the module has no attribute {name!r}; say where its nets are, as in generator='net_g'")
             nets.append(net)
-        several = getattr(trainer, "world_size", 1) > 1
-        if several and any(isinstance(part, nn.SyncBatchNorm) for net in nets for part in net.modules()):
-            raise InputError("batch norm that is synchronised between devices would wait for the others at each look; unset it")
+        for net in nets:  # in every process, since one that stops alone lets the others wait
+            refuse_waiting(net, getattr(trainer, "world_size", 1))
         if getattr(trainer, "is_global_zero", True):
             self.recorder = Recorder(nets[0], nets[1], **self._settings)
 

@@ -580,6 +580,18 @@ def test_what_does_not_fit_is_said_before_training(settings: dict[str, Any], mes
         Recorder(**usual | settings)
 
 
+def test_batch_norm_that_waits_for_other_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = nn.Sequential(nn.Linear(3, 2), nn.SyncBatchNorm(2)), mlp(2, 1)
+    monkeypatch.setattr("ganlab.borrowed._distributed", lambda: True)
+    for n, refused in ((1, False), (2, True)):
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda n=n: n)
+        if refused:
+            with pytest.raises(InputError, match="would wait for the others"):
+                BorrowedGame(*nets)
+        else:
+            BorrowedGame(*nets)
+
+
 def test_nothing_seen_is_said() -> None:
     with pytest.raises(InputError, match="nothing was seen of 'mine' yet; give data="):
         Recorder(mlp(3, 2), mlp(2, 1), latent=3, name="mine").verdicts()
