@@ -483,7 +483,9 @@ class Recorder:
 
 
 def _kept(loss: Any) -> Any:
-    return loss.detach().mean().clone() if isinstance(loss, Tensor) else loss
+    if not isinstance(loss, Tensor):
+        return loss
+    return loss.detach().mean() if loss.ndim else loss.detach().clone()
 
 
 @contextmanager
