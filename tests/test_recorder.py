@@ -920,7 +920,9 @@ def test_a_callback_that_fails_is_called_no_more(caplog: pytest.LogCaptureFixtur
     assert [said.partition(" fails")[0] for said in caplog.messages] == ["on_verdict of the recorder of 'recorded'"]
 
 
-def test_a_terminal_that_is_gone_costs_the_status_alone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_terminal_that_is_gone_costs_the_status_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def gone(*_: Any, **__: Any) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
