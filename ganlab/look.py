@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganlab import rng
-from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, first, last_operation, untouched
+from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, as_the_user, first, last_operation, untouched
 from ganlab.data import Points
 from ganlab.game import Batch, State
 from ganlab.objectives import OBJECTIVES
@@ -69,7 +69,9 @@ def _samples_of(data: torch.utils.data.Dataset[Any]) -> Tensor:
     n = len(data) if hasattr(data, "__len__") else 0
     if n == 0:
         raise InputError("a dataset without a length cannot be looked at beforehand; leave data= out, and give real= to record")
-    items = [data[round(i)] for i in torch.linspace(0, n - 1, min(n, REFERENCE)).tolist()]
+    places = torch.linspace(0, n - 1, min(n, REFERENCE)).tolist()
+    with as_the_user():
+        items = [data[round(i)] for i in places]
     samples = [item[0] if isinstance(item, tuple | list) else item for item in items]
     try:
         return torch.stack([torch.as_tensor(sample) for sample in samples])
@@ -82,8 +84,9 @@ def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) 
     """Return the examples of real samples and their conditions. Raises InputError where they are not equally many."""
     if uneven := [len(c) for c in conditions if len(c) != len(real)]:
         raise InputError(f"there must be as many conditions as real samples, {len(real)}; got {uneven[0]}")
-    real = real.detach().cpu()
-    return Examples(Points(real.float(), held_out=None if held_out is None else held_out.detach().cpu()), real, conditions)
+    real = real.detach().cpu().float()
+    held_out = None if held_out is None else torch.as_tensor(held_out).detach().cpu().float()
+    return Examples(Points(real, held_out=held_out), real, conditions)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,9 @@ def against(game: BorrowedGame, examples: Examples, latents: Latents, batch: int
 
 def _fitting(game: BorrowedGame, latent: Latent, data: Any) -> tuple[BorrowedGame, tuple[int, ...]]:
     """Return the game, told whether its discriminator ends in a sigmoid, and the shape in which its nets hand over a sample."""
+    places = sorted({str(p.device) for net in game.nets for p in net.module.parameters()})
+    if len(places) > 1:
+        raise InputError(f"the nets lie on several devices, {', '.join(places)}; both must be on one to be looked at")
     with untouched(*(net.module for net in game.nets)):
         theta, psi = (player.parameters for player in game.state())
         try:

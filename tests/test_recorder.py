@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations, spectral_norm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import ganlab
-from ganlab import Recorder, recorder, rng
+from ganlab import Recorder, borrowed, recorder, rng
 from ganlab.borrowed import BorrowedGame, BorrowedView
 from ganlab.diagnoses import verdicts_of
 from ganlab.game import Batch, Game
@@ -754,6 +754,242 @@ def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(detached: boo
     assert [found["code"] for found in one.run.environment["mistakes"]] == [found.code for found in one.mistakes]
     assert any("L103" in said for said in caplog.messages) != detached
     assert not hasattr(generator, "_forward_hooks") or not generator._forward_hooks
+
+
+# --- what others would trip over ---------------------------------------------------------------------------------------
+
+
+class Keeps(nn.Module):
+    """Keeps what it saw in lists, tensors that are no buffers, a buffer that comes later, and random streams of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.history, self.total = mlp(3, 2), [0], torch.zeros(2)
+        self.own, self.numbers = torch.Generator().manual_seed(3), np.random.default_rng(3)
+        self.register_buffer("late", None)
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.history.append(len(z))
+        self.total.add_(1)
+        self.late = torch.ones(1)
+        made: Tensor = self.net(z + 1e-3 * torch.randn(z.shape, generator=self.own) * self.numbers.standard_normal())
+        return made
+
+
+def test_what_a_net_keeps_in_place_is_put_back() -> None:
+    generator, stream = Keeps(), torch.Generator().manual_seed(5)
+    hook = generator.register_forward_hook(lambda *_: hook.remove())  # one that is called once
+    states = [generator.own.get_state(), generator.numbers.bit_generator.state, stream.get_state()]
+    one = Recorder(generator, mlp(2, 1), data="ring8", latent=lambda n: torch.randn(n, 3, generator=stream))
+    one.record(0)
+    assert not one.fault
+    assert (generator.history, generator.total.tolist(), generator.late) == ([0], [0, 0], None)
+    assert torch.equal(states[0], generator.own.get_state())
+    assert states[1] == generator.numbers.bit_generator.state
+    assert torch.equal(states[2], stream.get_state())
+    assert len(generator._forward_hooks) == 1
+
+
+def test_a_net_that_draws_from_numpy_draws_the_same_at_each_look() -> None:
+    one = Recorder(Restless(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1)
+    for step in range(3):
+        one.record(step)
+    assert trace_of(one, "motion") == [0, 0, 0]
+
+
+class OnDefault(nn.Module):
+    """Makes a tensor without saying where."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.made = net, ""
+
+    def forward(self, x: Tensor) -> Tensor:
+        places.append(torch.zeros(1).device.type)
+        made: Tensor = self.net(x)
+        return made
+
+
+places: list[str] = []
+
+
+def test_it_works_where_another_device_is_the_default() -> None:
+    places.clear()
+    nets = OnDefault(mlp(3, 2)), mlp(2, 1)
+    before = torch.get_default_device()
+    torch.set_default_device("meta")  # where nothing can be read
+    try:
+        one = Recorder(*nets, data="ring8", latent=3, every=1, cost=1)
+        one.record(0)
+        assert not one.fault
+        assert one.run.trace["step"].unique().tolist() == [0]
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(before)
+    assert set(places) == {"meta"}  # the user's own code finds what the user has set
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
+def test_conditioned_data_of_any_type_are_read(kind: torch.dtype) -> None:
+    real, labels = (torch.rand(500, 2) * 50).to(kind), torch.arange(500) % 3
+    one = Recorder(Conditional(3, 2), Conditional(2, 1), data=(real, labels), latent=3, every=1, cost=1)
+    one.record(0)
+    assert not one.fault
+    assert one.run.samples["real"].dtype == np.float32
+
+
+def test_held_out_data_may_be_an_array() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data=points(), held_out=points(300).numpy().astype(np.float64), latent=3)  # type: ignore[arg-type]
+    one.record(0)
+    assert not one.fault
+
+
+def test_steps_may_be_numbers_of_numpy() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1)
+    for step in np.arange(1000, 1003):
+        one.record(step)
+    assert one.run.trace["step"].unique().tolist() == [1000, 1001, 1002]
+
+
+def test_not_every_step_has_real_samples() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), latent=3, every=1, cost=1)
+    for real in (points(600), None, points(600)):
+        one.record(real=real)
+    assert not one.fault
+    assert one.run.trace["step"].unique().tolist() == [2]
+
+
+def test_inputs_that_are_no_tensors_are_told() -> None:
+    one = Recorder(Conditional(3, 2), Conditional(2, 1), latent=3)
+    one.record(0, real=points(64), inputs=0.5)
+    assert "inputs= must be tensors [batch, ...] that go with the real samples; got float" in one.fault
+
+
+def test_nets_on_several_devices_are_refused() -> None:
+    with pytest.raises(InputError, match="the nets lie on several devices, cpu, meta; both must be on one"):
+        Recorder(mlp(3, 2), mlp(2, 1).to("meta"), data="ring8", latent=3)
+
+
+class Chosen(nn.Module):
+    """Has a first parameter of whole numbers, and a complex buffer that it counts in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept, self.net = nn.Parameter(torch.tensor([2, 0, 1]), requires_grad=False), mlp(3, 2)
+        self.register_buffer("turns", torch.zeros(2, dtype=torch.complex64))
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.turns += 1j
+        made: Tensor = self.net(z[:, self.kept])
+        return made
+
+
+def test_parameters_of_whole_numbers_and_complex_buffers_are_left_as_they_are() -> None:
+    generator = Chosen()
+    one = Recorder(generator, mlp(2, 1), data="ring8", latent=3)
+    one.record(0, d_loss=torch.tensor(3), g_loss=1)  # losses may be whole too
+    assert not one.fault
+    assert generator.kept.tolist() == [2, 0, 1]
+    assert not generator.turns.any()
+    assert one.run.samples["losses"].tolist() == [[[3, 1]]]
+
+
+@pytest.mark.parametrize("part", ["placements", "ds_id"])
+def test_sharded_parameters_are_refused_where_others_would_be_waited_for(part: str) -> None:
+    net = mlp(3, 2)
+    setattr(net[0].weight, part, 1)
+    borrowed.refuse_waiting(net, 1)
+    with pytest.raises(InputError, match="are sharded between devices"):
+        borrowed.refuse_waiting(net, 2)
+
+
+def test_a_fault_before_the_first_look_is_said_once_also_with_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder, "look", raising)
+    with Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, store=tmp_path) as one:
+        one.record(0)
+    assert len(caplog.messages) == 1
+
+
+def test_a_callback_that_fails_is_called_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, on_verdict=raising)
+    for step in range(4):
+        one.record(step)
+    assert not one.fault
+    assert [said.partition(" fails")[0] for said in caplog.messages] == ["on_verdict of the recorder of 'recorded'"]
+
+
+def test_a_terminal_that_is_gone_costs_the_status_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, status=True)
+    monkeypatch.setattr(one._console, "print", gone)
+    for step in range(3):
+        one.record(step)
+    assert not one.fault
+    assert len(caplog.messages) == 1
+
+
+def hooks(*nets: nn.Module) -> int:
+    return sum(len(net._forward_hooks) for net in nets)
+
+
+@pytest.mark.parametrize("end", ["fault", "deleted", "updates that are not seen"])
+def test_nothing_watches_the_loop_for_ever(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets, untouched = (mlp(3, 2), mlp(2, 1)), torch.autograd.backward
+    one = Recorder(*nets, data="ring8", latent=3, check=True)
+    assert hooks(*nets) == 2
+    if end == "fault":
+        monkeypatch.setattr(recorder, "look", raising)
+        one.record(0)
+    elif end == "deleted":
+        del one
+    else:
+        for step in range(200):
+            one.record(step)
+    assert hooks(*nets) == 0
+    assert torch.autograd.backward is untouched
+
+
+def test_conditions_that_are_no_labels_can_be_checked_too() -> None:
+    nets = nn.Bilinear(3, 4, 2), nn.Bilinear(2, 4, 1)
+    one = Recorder(*nets, data=(points(100), torch.randn(100, 4)), latent=3, check=True)
+    one.record(0)
+    one.close()
+    assert not one.fault
+
+
+def test_what_a_device_was_told_before_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1.0]
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(recorder, "_wait_for", lambda device: now.__setitem__(0, now[0] + 5.0))
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, evaluation=50)
+    for step in range(10):
+        now[0] += 1.0
+        one.record(step)
+    assert one.cost == 0
+
+
+def test_verdicts_that_are_awaited_keep_within_the_part_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, true, called = [1.0], recorder.verdicts_of, []
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: now[0])
+
+    def dear(*args: Any) -> Any:
+        now[0] += 0.2
+        called.append(now[0])
+        return true(*args)
+
+    monkeypatch.setattr(recorder, "verdicts_of", dear)
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=10, evaluation=50, stop_when="divergence")
+    for step in range(2000):
+        now[0] += 0.01
+        one.record(step)
+    assert len(called) > 1
+    assert one.cost <= 0.025 + 0.2 / now[0]
 
 
 # --- cost and memory ---------------------------------------------------------------------------------------------------------

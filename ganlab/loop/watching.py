@@ -24,6 +24,8 @@ from ganlab.loop.record import OTHER, PLAYERS, Forward, Pass, Player, Push, Reco
 N_FAKES = 8
 """Calls of the generator whose samples are remembered, to know them again when they come detached."""
 N_REALS = 8
+MOST_CALLS = 20_000
+"""Calls after which watching ends though the generator was not updated `n_steps` times, or its updates cannot be seen."""
 
 
 _UNSEEN: ContextVar[bool] = ContextVar("unseen", default=False)
@@ -50,7 +52,8 @@ class Hook:
         self._function = function
 
     def __call__(self, *args: Any) -> None:
-        self._function(*args)
+        if not torch.compiler.is_compiling():  # a whole graph has no room for it
+            self._function(*args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
         return nothing
@@ -205,6 +208,10 @@ class Watch:
         net, x, y = self.nets[player], batches.floating(given), batches.floating(output)
         learns = recording and any(p.requires_grad for p in net.parameters())
         number = len(self.record.forwards)
+        if number >= MOST_CALLS and self.n_steps is not None:
+            self._finish()
+            self._over = True
+            return
         seen = Forward(
             number, self.record.step, player, shown=batches.values(x), given=batches.values(y, named=False),
             frozen_layers=_frozen(net),
