@@ -72,7 +72,7 @@ def phase_map(session: nox.Session) -> None:
 
 @nox.session
 def pacgan(session: nox.Session) -> None:
-    """Study: does packing keep modes? PacGAN's table, reported and ours; `-- --profile standard` for an hour of it."""
+    """Study: does packing keep modes? PacGAN's table, reported and ours; `-- --profile standard` for two hours of it."""
     _study(session, "pacgan")
 
 

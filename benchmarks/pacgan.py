@@ -25,8 +25,8 @@ PROFILES: dict[str, dict[str, Any]] = {
     "full": {"packings": PACKINGS, "seeds": 10, "small": 40_000, "as_published": 400_000},
 }
 """Steps of either set-up; small nets, and their rates, are those of the mode collapse study. With the source's nets two cores
-do a hundredth of its budget in about an hour, and in half an hour train small nets to the end: `full` is the source's budget,
-some days there. All but `quick` keep the source's ten runs, since fewer could not tell so many pairs apart."""
+do a hundredth of its budget in an hour and a half, and in half an hour train small nets to the end: `full` is the source's
+budget, some days there. All but `quick` keep the source's ten runs, since fewer could not tell so many pairs apart."""
 
 EVALUATION = 2500
 """Samples a look, from the same latents at every look, as in the source."""

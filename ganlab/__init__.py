@@ -14,18 +14,22 @@ _PUBLIC = {
     "Experiment": "experiment",
     "Game": "game",
     "InputError": "registry",
+    "LightningCallback": "integrations",
     "Recorder": "recorder",
     "Run": "experiment",
     "Store": "store",
+    "advice": "checkpoints",
     "check": "loop",
     "compare": "diagnoses",
     "diagnose": "diagnoses",
     "load": "store",
+    "rank": "checkpoints",
     "repair": "trial",
+    "repeat": "repeated",
     "report": "pages",
     "run": "train",
 }
-_MODULES = ("data", "dynamics", "metrics", "nets", "reference", "stats")
+_MODULES = ("data", "dynamics", "integrations", "metrics", "nets", "reference", "stats")
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 

@@ -7,12 +7,15 @@ do in training and keep nothing of it. Derivatives are taken by `torch.autograd`
 
 from __future__ import annotations
 
+import inspect
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +51,7 @@ class BorrowedNet:
     Raises
     ------
     InputError
-        For what is no module, or has no parameters, or some that are not there yet.
+        For what is no module, or has no parameters, or some that are not there yet; for batch norm that waits for others.
     """
 
     def __init__(self, module: nn.Module, role: str) -> None:
@@ -60,6 +63,7 @@ class BorrowedNet:
             raise InputError(f"parameter {lazy[0]!r} of the {role} has no shape yet; call the net once before it is recorded")
         if not parameters:
             raise InputError(f"the {role} has no parameters to train")
+        refuse_waiting(self.module, torch.distributed.get_world_size() if _distributed() else 1)
         self.shapes = {name: p.shape for name, p in parameters.items()}
         self.sizes = [p.numel() for p in parameters.values()]
         self.dtypes = [p.dtype for p in parameters.values()]
@@ -89,7 +93,28 @@ class BorrowedNet:
     def apply(self, vector: Tensor, *inputs: Tensor) -> Any:
         """Return the module's output with these parameters, and with copies of its buffers."""
         buffers = {name: buffer.detach().clone() for name, buffer in self.module.named_buffers()}
-        return functional_call(self.module, {**self.unflatten(vector), **buffers}, inputs)
+        with as_the_user():
+            return functional_call(self.module, {**self.unflatten(vector), **buffers}, inputs)
+
+
+def _distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def refuse_waiting(module: nn.Module, n_processes: int) -> None:
+    """Raise InputError where a call of the module in one process would wait for all others."""
+    if n_processes < 2:
+        return
+    if any(isinstance(part, nn.SyncBatchNorm) for part in module.modules()):
+        raise InputError(
+            "batch norm that is synchronised between devices would wait for the others at each look; use plain batch norm"
+        )
+    whole = not any(type(part).__name__ == "FullyShardedDataParallel" for part in module.modules())
+    if not whole or any(hasattr(p, "placements") or hasattr(p, "ds_id") for p in module.parameters()):  # DTensor; DeepSpeed
+        raise InputError(
+            "parameters that are sharded between devices are not whole in any process, and a look would wait for the others; "
+            "use DistributedDataParallel"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +142,11 @@ class BorrowedGame(Game):
 
     @property
     def dtypes(self) -> tuple[torch.dtype, torch.dtype]:
-        """Of both nets' first parameters."""
-        return self.nets[0].dtypes[0], self.nets[1].dtypes[0]
+        """Of both nets' first parameters that are real numbers."""
+        of_generator, of_discriminator = (
+            next((kind for kind in net.dtypes if kind.is_floating_point), torch.float32) for net in self.nets
+        )
+        return of_generator, of_discriminator
 
     def state(self) -> State:
         """Return copies of both nets' parameters as they are now."""
@@ -223,14 +251,109 @@ def _gradient(of: Tensor, by: Tensor, weight: Tensor | None = None) -> Tensor:
     return torch.zeros_like(by) if found is None else found.detach()
 
 
+_USERS_DEVICE: ContextVar[torch.device | None] = ContextVar("users_device", default=None)
+
+
+@contextmanager
+def on_cpu() -> Iterator[None]:
+    """Let tensors be made on the CPU inside, where the program has set another default device; see `as_the_user`."""
+    usual = torch.get_default_device()
+    if usual.type == "cpu":
+        yield
+        return
+    token = _USERS_DEVICE.set(usual)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        _USERS_DEVICE.reset(token)
+
+
+@contextmanager
+def as_the_user() -> Iterator[None]:
+    """Let tensors be made where the program has them made, inside `on_cpu`: what is called here is the user's own."""
+    usual = _USERS_DEVICE.get()
+    with ExitStack() as stack:
+        if usual is not None:
+            stack.enter_context(usual)
+        yield
+
+
+def _put_back(now: dict[Any, Any], before: dict[Any, Any]) -> None:
+    if list(now) != list(before) or any(before[name] is not value for name, value in now.items()):
+        for name in list(now):
+            if name not in before or len(now) < len(before):  # the order matters too, of hooks for one
+                del now[name]
+        now.update(before)
+
+
+def _put_back_set(now: set[Any], before: set[Any]) -> None:
+    now.intersection_update(before)
+    now.update(before)
+
+
+def _refill(now: Any, before: Any) -> None:
+    if len(now) != len(before) or any(one is not other for one, other in zip(now, before, strict=True)):
+        now.clear()
+        now.extend(before)
+
+
+def _overwrite(now: Tensor, before: Tensor, version: int) -> None:
+    if now._version != version:
+        now.data.copy_(before)
+
+
+def _remembered(value: Any) -> Callable[[], Any] | None:
+    """Return what puts a module's attribute back as it is now, in place; None for what is not changed in place."""
+    match value:
+        case dict():
+            return partial(_put_back, value, dict(value))
+        case list() | deque():
+            return partial(_refill, value, list(value))
+        case set():
+            return partial(_put_back_set, value, set(value))
+        case Tensor() if not value.is_inference():
+            return partial(_overwrite, value, value.detach().clone(), value._version)
+        case np.ndarray() if value.flags.writeable:
+            return partial(np.copyto, value, value.copy())
+        case torch.Generator():
+            return partial(value.set_state, value.get_state())
+        case random.Random():
+            return partial(value.setstate, value.getstate())
+        case np.random.Generator():
+            return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
+        case np.random.RandomState():
+            return partial(value.set_state, value.get_state())
+    return None
+
+
+def streams_of(function: Callable[..., Any]) -> list[Callable[[], Any]]:
+    """Return what puts back the random generators that a function names, where they can be found."""
+    try:
+        named = inspect.getclosurevars(function)
+    except TypeError:  # it is not written in Python
+        return []
+    kinds = torch.Generator | random.Random | np.random.Generator | np.random.RandomState
+    values = [*named.nonlocals.values(), *named.globals.values()]
+    found = [_remembered(value) for value in values if isinstance(value, kinds)]
+    return [put_back for put_back in found if put_back is not None]
+
+
+def _attributes(parts: Sequence[nn.Module]) -> list[Callable[[], Any]]:
+    """Return what puts all attributes of modules back, and what lies in them."""
+    inside = [_remembered(value) for part in parts for value in part.__dict__.values()]
+    return [put for put in inside if put is not None] + [partial(_put_back, p.__dict__, dict(p.__dict__)) for p in parts]
+
+
 @contextmanager
 def untouched(*modules: nn.Module) -> Iterator[None]:
     """Let nets be called inside, and leave all random streams and the modules' own attributes as they were.
 
-    Inside, random numbers are the same each time, gradients can be taken whatever surrounds the call, and nothing is compiled.
+    Attributes are put back with the lists, dictionaries, sets, tensors and random generators that they are; what a net writes
+    elsewhere, into a global list or a file, is not seen. Inside, random numbers are the same each time, gradients can be taken
+    whatever surrounds the call, and nothing is compiled or cast to another precision.
     """
-    parts = [part for module in modules for part in module.modules()]
-    attributes = [dict(part.__dict__) for part in parts]
+    attributes = _attributes([part for module in modules for part in module.modules()])
     devices = {p.device for module in modules for p in module.parameters() if p.device.type not in ("cpu", "meta")}
     of_devices = [(torch.get_device_module(device), device) for device in devices]
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  (the stream that users share)
@@ -239,10 +362,14 @@ def untouched(*modules: nn.Module) -> Iterator[None]:
         stack.enter_context(unseen())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
+        for kind in {"cpu", *(device.type for device in devices)}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             torch.default_generator.manual_seed(0)
+            random.seed(0)
+            np.random.seed(0)  # noqa: NPY002
             for module, device in of_devices:
                 with module.device(device) if hasattr(module, "device") else ExitStack():
                     module.manual_seed(0)
@@ -253,8 +380,5 @@ def untouched(*modules: nn.Module) -> Iterator[None]:
             np.random.set_state(states[2])  # noqa: NPY002
             for (module, device), state in zip(of_devices, states_of_devices, strict=True):
                 module.set_rng_state(state, device)
-            for part, before in zip(parts, attributes, strict=True):
-                now = part.__dict__
-                if len(now) != len(before) or any(before.get(name, part) is not value for name, value in now.items()):
-                    now.clear()
-                    now.update(before)
+            for put_back in attributes:
+                put_back()

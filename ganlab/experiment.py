@@ -36,6 +36,7 @@ BY_MEMBER = frozenset(
         "generated", "losses", "path", "eigenvalues", "generator", "discriminator", "line_logits", "line_pulls",
         "surface_logits", "surface_pulls", "test_losses", "test_predicted", "inputs", "truth", "predicted", "references",
         "free", "free_references", "asked", "rebuilt", "codes", "atlas", "parameters",
+        "motions",
     }
 )  # fmt: skip
 """The samples whose first axis is the member; the others are the same for all members."""
@@ -160,7 +161,8 @@ class Run:
         Arrays saved for looking at, by name. GAN runs: `generated [member, moment, n, *shape]`, `moments [moment]`
         (steps), `real [n, *shape]`, `losses [member, step, player]` of the last steps (discriminator, generator); on the plane
         `surface_logits` and `surface_pulls`, on a line `line_logits` and `line_pulls [member, moment, place]`, see
-        `ganlab.surface`; with `rotation=True` `path` and `eigenvalues`, see `ganlab.rotation.Turning`.
+        `ganlab.surface`; with `rotation=True` `path` and `eigenvalues`, see `ganlab.rotation.Turning`. Recorded runs:
+        `motions [member, look, look]`, how far samples moved from any look to any other.
     environment
         Versions, device, dtype, threads, seconds.
     """

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ganlab import rng
-from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, first, last_operation, untouched
+from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, as_the_user, first, last_operation, untouched
 from ganlab.data import Points
 from ganlab.game import Batch, State
 from ganlab.objectives import OBJECTIVES
@@ -20,9 +21,6 @@ from ganlab.probes import PROBES, applicable, has_held_out, has_modes
 from ganlab.registry import InputError
 from ganlab.trace import SLICED
 from ganlab.watch import REFERENCE, Samples, cells_in_place_of_modes, readings_of
-
-HELD = 16_000_000
-"""Numbers of all real samples that are held, which are at most `REFERENCE` samples."""
 
 LARGE = 4096
 """Numbers of a sample from which half as many are generated at a look."""
@@ -53,33 +51,42 @@ class Examples(NamedTuple):
 def examples_of(data: Any, held_out: Tensor | None) -> Examples:
     """Return the examples that data are: a tensor, a tuple with conditions, a torch dataset or loader, or a distribution.
 
-    Of a dataset at most `most_held` samples are taken, evenly spaced.
+    Labels of a dataset are left out: nets that need them take a tuple.
     """
     if isinstance(data, torch.utils.data.DataLoader):
         data = data.dataset
     if isinstance(data, torch.utils.data.Dataset):
-        items = [data[round(i)] for i in torch.linspace(0, len(data) - 1, min(len(data), REFERENCE)).tolist()]  # type: ignore[arg-type]
-        data = torch.stack([torch.as_tensor(item[0] if isinstance(item, tuple | list) else item) for item in items])
-    if isinstance(data, tuple):
-        return together(*data, held_out=held_out)
-    if isinstance(data, Tensor):
-        return together(data, held_out=held_out)
+        data = _samples_of(data)
+    if isinstance(data, tuple | Tensor | np.ndarray):
+        return together(*map(torch.as_tensor, data if isinstance(data, tuple) else (data,)), held_out=held_out)
     if held_out is not None:
         raise InputError("held_out= goes with data that are a tensor or dataset; a distribution brings its own")
     return Examples(distribution(data), torch.empty(0))
+
+
+def _samples_of(data: torch.utils.data.Dataset[Any]) -> Tensor:
+    """Return at most `REFERENCE` samples of a dataset, evenly spaced. Raises InputError where they cannot be had."""
+    n = len(data) if hasattr(data, "__len__") else 0
+    if n == 0:
+        raise InputError("a dataset without a length cannot be looked at beforehand; leave data= out, and give real= to record")
+    places = torch.linspace(0, n - 1, min(n, REFERENCE)).tolist()
+    with as_the_user():
+        items = [data[round(i)] for i in places]
+    samples = [item[0] if isinstance(item, tuple | list) else item for item in items]
+    try:
+        return torch.stack([torch.as_tensor(sample) for sample in samples])
+    except (TypeError, ValueError, RuntimeError) as error:
+        what = type(samples[0]).__name__
+        raise InputError(f"samples of the dataset must be tensors of one shape; the first is a {what} ({error})") from error
 
 
 def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) -> Examples:
     """Return the examples of real samples and their conditions. Raises InputError where they are not equally many."""
     if uneven := [len(c) for c in conditions if len(c) != len(real)]:
         raise InputError(f"there must be as many conditions as real samples, {len(real)}; got {uneven[0]}")
-    real = real.detach().cpu()
-    return Examples(Points(real.float(), held_out=None if held_out is None else held_out.detach().cpu()), real, conditions)
-
-
-def most_held(sample: Tensor) -> int:
-    """Return how many samples like this one are held."""
-    return max(2, min(REFERENCE, HELD // sample.numel()))
+    real = real.detach().cpu().float()
+    held_out = None if held_out is None else torch.as_tensor(held_out).detach().cpu().float()
+    return Examples(Points(real, held_out=held_out), real, conditions)
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,9 @@ def against(game: BorrowedGame, examples: Examples, latents: Latents, batch: int
 
 def _fitting(game: BorrowedGame, latent: Latent, data: Any) -> tuple[BorrowedGame, tuple[int, ...]]:
     """Return the game, told whether its discriminator ends in a sigmoid, and the shape in which its nets hand over a sample."""
+    places = sorted({str(p.device) for net in game.nets for p in net.module.parameters()})
+    if len(places) > 1:
+        raise InputError(f"the nets lie on several devices, {', '.join(places)}; both must be on one to be looked at")
     with untouched(*(net.module for net in game.nets)):
         theta, psi = (player.parameters for player in game.state())
         try:
@@ -167,7 +177,8 @@ def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look
     with untouched(*(net.module for net in game.nets)):
         state = game.state()
         with torch.no_grad():
-            parts = zip(*(part.split(n_batch) for part in at.latent), strict=True)
+            n_parts = math.ceil(len(at.latent[0]) / n_batch)  # of nearly one size: batch norm cannot do with a single sample
+            parts = zip(*(part.tensor_split(n_parts) for part in at.latent), strict=True)
             fake = torch.cat([game.generate(state.generator.parameters, part).float().cpu() for part in parts])
         fake = fake.reshape(-1, *at.data.shape)
         view = BorrowedView(game, state, at.batch, (), {}, at.data, at.known, at.held_out, past=past)  # type: ignore[arg-type]
@@ -176,10 +187,11 @@ def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look
             if probe is not PROBES["positions"] or max(net.n_parameters for net in game.nets) <= PROJECTED:
                 readings |= probe(view)
         remembered = view.remembered.detach()
-    samples = Samples(at.data, fake, at.real, before, at.cells)
-    readings |= readings_of(samples, "samples")
+        samples = Samples(at.data, fake, at.real, before, at.cells)
+        readings |= readings_of(samples, "samples")
+        profile = samples.profile
     read = {key: value.detach().double().cpu() for key, value in readings.items()}
-    return Look(step, read, samples.profile, fake, _broken(game, state)), remembered
+    return Look(step, read, profile, fake, _broken(game, state)), remembered
 
 
 def _broken(game: BorrowedGame, state: State) -> str:

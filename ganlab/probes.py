@@ -310,6 +310,12 @@ def motion(now: Tensor, before: Tensor, real: Tensor) -> Tensor:
     return (now - before).abs().mean() / _unit(real)
 
 
+def motions(profiles: Tensor, real: Tensor) -> Tensor:
+    """Return the `motion` between any two of several profiles `[look, direction, n]`, `[look, look]`."""
+    flat = profiles.flatten(1)
+    return torch.cdist(flat, flat, p=1) / flat.shape[1] / _unit(real)
+
+
 def distance(of: Tensor, real: Tensor) -> Tensor:
     """Return the sliced distance of generated samples, given their profile, to real ones `[n, *shape]`, see `movement`."""
     return (of - profile(real)).abs().mean() / _unit(real)

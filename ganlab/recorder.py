@@ -16,6 +16,7 @@ import hashlib
 import logging
 import math
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,14 +34,14 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ganlab import loop, rng, trace
-from ganlab.borrowed import BorrowedGame, untouched
+from ganlab.borrowed import BorrowedGame, as_the_user, on_cpu, streams_of, untouched
 from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
 from ganlab.experiment import MOMENTS, Experiment, Run, at_least, outcome
-from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, most_held, together
+from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, together
 from ganlab.loop import Check, Finding
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
-from ganlab.probes import WHOLE, has_held_out, has_modes, motion
+from ganlab.probes import WHOLE, has_held_out, has_modes, motion, motions
 from ganlab.registry import InputError
 from ganlab.store import Store
 from ganlab.surface import surfaces
@@ -58,6 +59,9 @@ KEPT = 300_000
 
 PENDING = 512
 """Losses that wait where they are until they are read together, so that no step waits for a device."""
+
+GATHERED = 1000
+"""Real samples that `record` is given before they are enough; a perfect sampler held against so few is not flagged."""
 
 BATCH = 64
 """Real samples at once where no batch was seen."""
@@ -85,9 +89,9 @@ class Recorder:
         Any modules on any device, also compiled ones or wrapped for several devices. The generator is called with latents, the
         discriminator with samples, and both with the `inputs` of `record` after that.
     data
-        What real samples are like: a tensor `[n, *shape]`, a tuple of it and the nets' further inputs, a torch dataset or
-        loader, or a data distribution of ganlab by name or object, such as "ring8", whose modes are known. None takes the first
-        real samples that `record` is given, and looks from then on.
+        What real samples are like: a tensor or array `[n, *shape]`, a tuple of it and the nets' further inputs, a torch dataset
+        or loader, or a data distribution of ganlab by name or object, such as "ring8", whose modes are known. None takes the
+        first real samples that `record` is given, and looks from then on.
     objective
         What the players minimise, by name (`ganlab list objectives`): which signal the generator gets depends on it.
     latent
@@ -103,14 +107,14 @@ class Recorder:
     store
         Folder into which `close` writes the run.
     cost
-        Part of the time that looks may take.
+        Part of the time that looks may take, verdicts that are awaited included; the first few looks may take more.
     check
         Whether the first steps of the loop are looked through for mistakes too, see `ganlab.check`: they are then in
         `mistakes`, and on the page of the run.
     sinks
         Functions of step and readings, told at each look; one that fails is left out from then on.
     on_verdict
-        Called with all verdicts when one of them changes.
+        Called with all verdicts when one of them changes; left out from then on when it fails.
     stop_when
         Codes of diagnoses, such as "divergence": `record` returns True once one of them is present.
     status
@@ -119,7 +123,8 @@ class Recorder:
     Raises
     ------
     InputError
-        For nets, data or latents that do not fit each other, and for names that are not known. Later calls raise nothing.
+        For nets, data or latents that do not fit each other, and for names that are not known. `record` and `close` raise
+        nothing.
 
     Example
     -------
@@ -131,6 +136,7 @@ class Recorder:
     [0, 1, 2]
     """
 
+    @on_cpu()
     def __init__(
         self,
         generator: nn.Module,
@@ -179,8 +185,10 @@ class Recorder:
 
         self._check: Check | None = None
         if check:
-            shown = data if isinstance(data, Tensor | tuple) else None
+            labelled = isinstance(data, tuple) and len(data) == 2 and loop.batches.classes(torch.as_tensor(data[1])) is not None
+            shown = data[0] if isinstance(data, tuple) and not labelled else data if isinstance(data, Tensor | tuple) else None
             self._check = loop.check(generator, discriminator, shown, objective).start()
+            weakref.finalize(self, self._check.stop).atexit = False  # no hook outlives the recorder
 
         # what is seen
         self._step, self._every, self._stride, self._apart = -1, every, every, 1
@@ -195,7 +203,8 @@ class Recorder:
 
         # what it costs, and what is said
         self._first, self._began, self._spent, self._prices = 0, 0.0, 0.0, deque[float](maxlen=9)
-        self._stop, self._judge_at, self._said, self._checked = False, 0, "", False
+        self._stop, self._judge_at, self._judge_after, self._said = False, 0, 0.0, ""
+        self._n_checked, self._checked = 0, False
 
     # --- what the loop calls -------------------------------------------------------------------------------------------
 
@@ -223,7 +232,7 @@ class Recorder:
         if self.fault:
             return self._stop
         started = time.perf_counter()
-        self._step = step if isinstance(step, int) and step > self._step else self._step + 1
+        self._step = int(step) if isinstance(step, int | np.integer) and step > self._step else self._step + 1
         if not self._began:
             self._first, self._began = self._step, started
         try:
@@ -233,10 +242,14 @@ class Recorder:
                 self._waiting.append(Told(self._step, _kept(d_loss), _kept(g_loss)))
             if len(self._waiting) >= PENDING:
                 self._read_losses()
-            with torch.inference_mode(False):
-                if self._at is None:
+            if self._at is None:
+                with torch.inference_mode(False), on_cpu():
                     self._gather(real, inputs)
-                if self._at is not None and self._is_due():
+            if self._at is not None and self._is_due():
+                waited = time.perf_counter()
+                _wait_for(self._at.game.device)
+                started += time.perf_counter() - waited  # which is the loop's own work, and not ours
+                with torch.inference_mode(False), on_cpu():
                     self._look()
                     self._widen(time.perf_counter() - started)
                     self._judge()
@@ -247,7 +260,8 @@ class Recorder:
 
     def verdicts(self) -> Verdicts:
         """Return a verdict for each failure mode on this run so far. Raises InputError before the first look."""
-        return verdicts_of(self._as_run())
+        with on_cpu():
+            return verdicts_of(self._as_run())
 
     @property
     def run(self) -> Run:
@@ -255,25 +269,33 @@ class Recorder:
 
         Raises InputError where nothing was seen.
         """
+        with on_cpu():
+            return self._last()
+
+    def _last(self) -> Run:
         if self._finished is None:
             self._look_last()
             self._finished = self._as_run(at_end=True)
         return self._finished
 
     def _look_last(self) -> None:
-        if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
-            try:
-                with _modes(self._parts, self._modes):
-                    self._look()
-            except Exception as error:
-                self._stand_aside(error)
+        """Look at the nets as they are now, unless that was done; with what was gathered, where it is not enough yet."""
+        try:
+            with on_cpu():
+                if self._at is None and self._gathered and not self.fault:
+                    self._hold(max(2, len(self._gathered[0][0])))
+                if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
+                    with torch.inference_mode(False), _modes(self._parts, self._modes):
+                        self._look()
+        except Exception as error:
+            self._stand_aside(error)
 
     def close(self) -> None:
         """Look a last time, and write the run into the store if there is one. Raises nothing."""
         self._end_check()
         try:
             self._look_last()
-            if self._store and self._began:
+            if self._store and self._began and (self._looks or not self.fault):
                 self._store.save(self.run)
         except Exception as error:
             self._stand_aside(error)
@@ -286,6 +308,7 @@ class Recorder:
 
     def _stand_aside(self, error: Exception) -> None:
         self.fault = self.fault or f"{type(error).__name__}: {error}"
+        self._end_check()
         LOG.warning("the recorder of %r stands aside at step %s, training goes on: %s", self.name, self._step, self.fault)
 
     @property
@@ -296,7 +319,8 @@ class Recorder:
     def _look_through(self, real: Any, d_loss: Any, g_loss: Any) -> None:
         if self._check is not None and not self._checked:
             self._check.step(self._step, real=real if isinstance(real, Tensor) else None, d_loss=d_loss, g_loss=g_loss)
-            if self._check.over:
+            self._n_checked += 1
+            if self._check.n_steps >= loop.N_STEPS or self._n_checked >= 10 * loop.N_STEPS:  # its updates may not be seen
                 self._end_check()
 
     def _end_check(self) -> None:
@@ -313,14 +337,22 @@ class Recorder:
         """Keep real samples, and the inputs that go with them, until they are enough to hold the nets against."""
         if self._examples is None:
             if not isinstance(real, Tensor):
-                raise InputError("there are no real samples: give data= to the recorder, or real= to each record")
+                if self._gathered:  # not every step has some
+                    return
+                raise InputError("there are no real samples: give data= to the recorder, or real= to record, as a tensor")
             inputs = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+            if other := [type(part).__name__ for part in inputs if not isinstance(part, Tensor)]:
+                raise InputError(f"inputs= must be tensors [batch, ...] that go with the real samples; got {other[0]}")
             self._gathered.append(tuple(part.detach().cpu().clone() for part in (real, *inputs)))
-            if sum(len(real) for real, *_ in self._gathered) < most_held(real[0]) // 2:
+            if sum(len(real) for real, *_ in self._gathered) < GATHERED:
                 return
+        self._hold(len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH)
+
+    def _hold(self, batch: int) -> None:
+        """Hold the nets against what is there from now on."""
+        if self._examples is None:
             joined = [torch.cat(parts) for parts in zip(*self._gathered, strict=True)]
             self._examples, self._gathered = together(*joined, held_out=self._held_out), []
-        batch = len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH
         self._at = against(self._game, self._examples, self._latents, batch, self._evaluation, self.seed)
 
     def _is_due(self) -> bool:
@@ -331,8 +363,6 @@ class Recorder:
 
     def _look(self) -> None:
         assert self._at is not None
-        if self._at.game.device.type == "cuda":  # so that nobody else's work is counted as ours
-            torch.cuda.synchronize(self._at.game.device)
         self._modes = [part.training for part in self._parts]
         before = self._looks[-1].profile if self._looks else ()
         seen, self._past = look(self._at, self._step, before, self._past)
@@ -368,13 +398,23 @@ class Recorder:
             self._prices.append(price)
         in_steps = time.perf_counter() - self._began - self._spent - price
         a_step = in_steps / max(1, self._step - self._first)
-        spared = math.inf if self._cost == 1 else self._cost / (1 - self._cost) * a_step
+        spared = math.inf if self._cost == 1 else self._share / (1 - self._share) * max(a_step, 1e-12)
         dear = len(self._prices) > 2 and float(np.median(self._prices)) / spared
         while len(self._looks) > LOOKS or (dear > self._stride and len(self._looks) > 2):
             assert self._at is not None
             self._looks, self._stride = self._looks[::2], 2 * self._stride
             for last, now in pairwise(self._looks):
                 now.readings["motion", WHOLE] = motion(now.profile, last.profile, self._at.real)[None].double()
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for verdicts while it trains."""
+        return bool(self._on_verdict or self._stop_when or self._status)
+
+    @property
+    def _share(self) -> float:
+        """The part of the time that looks may take, and that verdicts may where they are awaited."""
+        return self._cost / 2 if self._is_awaited else self._cost
 
     def _tell_sinks(self, seen: Look) -> None:
         if not self._sinks:
@@ -386,14 +426,16 @@ class Recorder:
         }
         for sink in list(self._sinks):
             try:
-                sink(seen.step, named)
+                with as_the_user():
+                    sink(seen.step, named)
             except Exception as error:  # the recorder goes on without it
                 self._sinks.remove(sink)
                 LOG.warning("a sink of the recorder of %r fails and is told no more: %r", self.name, error)
 
     def _judge(self) -> None:
-        """Work out verdicts where somebody waits for them, ten times in each tenfold of steps or so."""
-        if not (self._on_verdict or self._stop_when or self._status) or self._step < self._judge_at:
+        """Work out verdicts where somebody waits for them, each time a tenth later, or later where they are dear."""
+        began = time.perf_counter()
+        if not self._is_awaited or self._step < self._judge_at or began < self._judge_after:
             return
         self._judge_at = self._step + self._step // 10
         verdicts = self.verdicts()
@@ -401,10 +443,21 @@ class Recorder:
         said = verdicts.line()
         if self._status and (self._console.is_terminal or said != self._said):
             end = "\r" if self._console.is_terminal else "\n"
-            self._console.print(f"step {self._step:,}: {said}", end=end, markup=False, highlight=False)
+            try:
+                self._console.print(f"step {self._step:,}: {said}", end=end, markup=False, highlight=False)
+            except (OSError, ValueError) as error:  # the terminal is gone
+                self._status = False
+                LOG.warning("the status of the recorder of %r is shown no more: %r", self.name, error)
         if self._on_verdict and said != self._said:
-            self._on_verdict(verdicts)
+            try:
+                with as_the_user():
+                    self._on_verdict(verdicts)
+            except Exception as error:  # the recorder goes on without it
+                self._on_verdict = None
+                LOG.warning("on_verdict of the recorder of %r fails and is called no more: %r", self.name, error)
         self._said = said
+        now = time.perf_counter()
+        self._judge_after = now if self._cost == 1 else now + (now - began) * (1 - self._share) / self._share
 
     # --- a run -------------------------------------------------------------------------------------------------------------
 
@@ -421,6 +474,8 @@ class Recorder:
         if at_end:
             once |= measure_all(data, self._at.real[None], fake)
             arrays |= self._surface()
+            profiles = torch.stack([seen.profile for seen in self._looks]).double()  # where runs are joined looks are left out
+            arrays["motions"] = motions(profiles, self._at.real)[None].numpy()
         if once:
             last = tidy(experiment, members, [(self._looks[-1].step, once)])
             table = trace.check(pd.concat([table, last], ignore_index=True))
@@ -471,13 +526,22 @@ class Recorder:
         try:
             with untouched(*(net.module for net in self._game.nets)):
                 state, batch = tree_map(one, (self._at.game.state(), self._at.batch))
-                return surfaces(self._at.game, state, batch, self._at.real)
+                shown = self._at.data.sample(len(self._at.real), rng.stream(1, "reference"))  # the same plane for all seeds
+                return surfaces(self._at.game, state, batch, shown)
         except Exception:  # batch norm, for one, has no logit of a place
             return {}
 
 
+def _wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was told before."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def _kept(loss: Any) -> Any:
-    return loss.detach().mean().clone() if isinstance(loss, Tensor) else loss
+    if not isinstance(loss, Tensor):
+        return loss
+    return loss.detach().mean(dtype=torch.float32) if loss.ndim else loss.detach().clone()
 
 
 @contextmanager
@@ -512,8 +576,13 @@ def _latents(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, int
         )
 
     def drawn(n: int) -> tuple[Tensor, ...]:
-        with untouched():
-            found = latent(n)
+        streams = streams_of(latent)
+        try:
+            with untouched(), as_the_user():
+                found = latent(n)
+        finally:
+            for put_back in streams:
+                put_back()
         return tuple(part.detach() for part in (found if isinstance(found, tuple | list) else (found,)))
 
     return drawn, len(drawn(2))

@@ -8,24 +8,21 @@ kill at any moment, loses the blocks in progress and nothing else; the same call
 from __future__ import annotations
 
 import importlib
-import multiprocessing
 import os
-import signal
-import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ganlab import processes
 from ganlab.blocks import Block, device_of, fit
 from ganlab.experiment import Experiment, Run, at_least
+from ganlab.processes import Worker
 from ganlab.registry import InputError
 from ganlab.store import Store
 
@@ -40,9 +37,6 @@ JOINERS = {**dict.fromkeys(TRAINERS, "ganlab.experiment"), "classifier": "ganlab
 
 TRIES = 3
 """How often a block is begun whose worker dies."""
-
-_done: Any = None
-"""Where this worker says how much of its block is done, in member-updates; set once per process by `_start_worker`."""
 
 
 def sweep(
@@ -206,45 +200,17 @@ def _named(block: Block) -> Iterator[None]:
         raise
 
 
-class _Worker:
-    """One process in a pool of its own, so that its death breaks nothing but the block that it trains."""
-
-    def __init__(self, context: Any, threads: int) -> None:
-        self.done = context.RawValue("d", 0.0)
-        self._start = lambda: ProcessPoolExecutor(1, context, _start_worker, (self.done, os.getpid(), threads))
-        self.pool = self._start()
-
-    def submit(self, block: Block, path: Path) -> Future[None]:
-        self.done.value = 0.0
-        try:
-            return self.pool.submit(_work, block, path)
-        except BrokenProcessPool:  # it died while it had nothing to do
-            self.restart()
-            return self.pool.submit(_work, block, path)
-
-    def restart(self) -> None:
-        self.kill()
-        self.pool = self._start()
-
-    def kill(self) -> None:
-        """End the process without waiting for what it does."""
-        for process in list((self.pool._processes or {}).values()):
-            process.kill()
-        self.pool.shutdown(wait=False, cancel_futures=True)
-
-
 def _in_processes(blocks: Sequence[Block], store: Store, n_workers: int, account: _Account) -> list[Block]:
     """Train blocks in processes, and return those whose worker died each time."""
-    context = multiprocessing.get_context("spawn")
-    workers = [_Worker(context, max(1, (os.cpu_count() or 1) // n_workers)) for _ in range(n_workers)]
+    workers = [Worker(max(1, (os.cpu_count() or 1) // n_workers)) for _ in range(n_workers)]
     idle, todo, tries = list(workers), deque(blocks), Counter[Block]()
     failed: list[Block] = []
-    busy: dict[Future[None], tuple[_Worker, Block]] = {}
+    busy: dict[Future[None], tuple[Worker, Block]] = {}
     try:
         while todo or busy:
             while todo and idle:
                 worker, block = idle.pop(), todo.popleft()
-                busy[worker.submit(block, store.path)] = worker, block
+                busy[worker.submit(_work, block, store.path)] = worker, block
             done, _ = wait(busy, timeout=0.3, return_when=FIRST_COMPLETED)
             for future in done:
                 worker, block = busy.pop(future)
@@ -268,25 +234,9 @@ def _in_processes(blocks: Sequence[Block], store: Store, n_workers: int, account
     return failed
 
 
-def _start_worker(done: Any, parent: int, threads: int) -> None:
-    global _done
-    _done = done
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C ends
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    importlib.import_module("torch").set_num_threads(threads)
-
-
-def _leave_with(parent: int) -> None:
-    """End this process once its parent is gone: a killed parent cannot tell its workers to stop."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def _work(block: Block, path: Path) -> None:
     def tick(steps: int) -> None:
-        _done.value += block.cost * steps / block.experiment.steps
+        processes.done.value += block.cost * steps / block.experiment.steps
 
     Store(path).save_block(perform(block.experiment, tick, places=block.places))
 

@@ -76,10 +76,10 @@ def test_a_gan_that_is_better_on_every_seed_is_said_to_be_better(runs: list[Run]
     assert np.isfinite(decided["semi"].p)
 
 
-def test_twenty_seeds_that_had_no_say_in_the_settings_in_every_profile() -> None:
+def test_seeds_that_had_no_say_in_the_settings_in_every_profile_and_twenty_for_each_comparison() -> None:
     for profile in ("quick", "standard", "full"):
         for e in benchmarks.lecture.experiments(profile)["applications"]:
-            assert len(e.seeds) >= 20
+            assert len(e.seeds) >= (20 if e.kind == "application" or profile != "quick" else 10)
             assert min(e.seeds) > 7
 
 

@@ -298,3 +298,25 @@ def test_labels_are_read_as_numbers_and_as_rows_with_a_one() -> None:
         assert torch.equal(batches.classes(torch.as_tensor(labels)), y)
     assert batches.classes(torch.rand(3, 4)) is None
     assert batches.classes(torch.rand(3)) is None
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo's own
+def test_a_net_that_is_compiled_whole_stays_whole() -> None:
+    nets = [torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)]
+    for net in nets:
+        net.compile(backend="eager", fullgraph=True)
+    with ganlab.check(*nets) as seen:
+        for _ in range(3):
+            nets[1](nets[0](torch.randn(4, 2))).mean().backward()
+    assert not seen.faults
+    torch._dynamo.reset()
+
+
+def test_watching_ends_where_the_generators_updates_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.loop.watching.MOST_CALLS", 10)
+    nets = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+    with ganlab.check(*nets) as seen:
+        for _ in range(20):
+            nets[1](nets[0](torch.randn(4, 2)))
+    assert len(seen._record.forwards) == 10
+    assert not seen.faults

@@ -56,12 +56,13 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "decoded", "learning", "supervised"},
     {"applications"} | {f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation", "two_players")},
     {"memory"},
-    {"blocks", "flops", "throughput", "workers"},
-    {"convergence", "frozen", "planted", "remedies", "sweep", "timing"}
+    {"blocks", "flops", "processes", "throughput", "workers"},
+    {"convergence", "frozen", "planted", "remedies", "repeated", "sweep", "timing"}
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"borrowed"},
     {"look"},
-    {"calibration", "proposal", "recorder"},
+    {"calibration", "checkpoints", "proposal", "recorder"},
+    {"integrations"},
     {"trial"},
     {"plots"},
     {"application_plots", "convergence_plots", "dynamics_plots", "frozen_plots", "learning_plots", "lecture_plots"}
@@ -76,9 +77,9 @@ TORCH_FREE = {
     "cycles", "dynamics_plots", "frozen", "frozen_plots", "learning_plots", "lecture_plots",
     "stats", *(f"stats.{name}" for name in STATS),
     "forked", "registry", "experiment", "store", "trace", "turnover", "diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES),
-    "blocks", "calibration", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
+    "blocks", "calibration", "checkpoints", "sweep", "plots", "pages", *(f"pages.{name}" for name in PAGES),
     "catalogue", "cli", "remedies", "proposal", "trial", "repair_plots",
-    "flops", "throughput", "workers", "timing", "throughput_plots",
+    "flops", "processes", "repeated", "throughput", "workers", "timing", "throughput_plots",
 }  # fmt: skip
 TOUCH_DISK = {"store", "pages.page", "catalogue", "cli", "data.images", "experiment", "memory", "timing"}
 """`experiment` names a path in `Run.save`, and leaves the writing to the store; `memory` reads what the system allows; `timing`

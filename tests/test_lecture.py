@@ -80,8 +80,9 @@ def test_the_page_numbers_its_studies_and_says_what_verdicts_mean(runs: dict[str
 def test_every_trained_study_has_a_section_and_twenty_seeds_an_example(profile: str) -> None:
     planned = benchmarks.lecture.experiments(profile)
     assert set(planned) <= set(reports.lecture.SECTIONS)
-    for study in ("autoencoders", "step_by_step", "vectors", "line", "digits"):
+    for study in ("autoencoders", "vectors", "line", "digits"):
         assert all(len(e.seeds) >= 20 for e in planned[study])
+    assert all(len(e.seeds) >= 10 for e in planned["step_by_step"])
 
 
 # --- what is said --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import errno
 import random
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, spectral_norm
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import ganlab
-from ganlab import Recorder, recorder, rng
+from ganlab import Recorder, borrowed, recorder, rng
 from ganlab.borrowed import BorrowedGame, BorrowedView
+from ganlab.diagnoses import verdicts_of
 from ganlab.game import Batch, Game
 from ganlab.look import examples_of
 from ganlab.probes import PROBES, View
@@ -198,6 +199,47 @@ def test_it_looks_whatever_surrounds_the_call(around: Callable[[], Any]) -> None
 
     assert same(loop("dcgan", attach=inside), loop("dcgan"))
     assert not seen[0].fault
+    alone: list[Recorder] = []
+    loop("dcgan", attach=recorded("dcgan", alone))
+    np.testing.assert_array_equal(seen[0].run.trace["value"], alone[0].run.trace["value"])
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo's own
+def test_compiled_nets_are_read_and_compiled_no_further() -> None:
+    compiled: list[int] = []
+
+    def backend(graph: torch.fx.GraphModule, _: Any) -> Callable[..., Any]:
+        compiled.append(1)
+        return graph.forward
+
+    build, *rest = STYLES["plain"]
+    STYLES["compiled"] = (lambda: tuple(torch.compile(net, backend=backend) for net in build()), *rest)  # type: ignore[arg-type]
+    try:
+        plain = loop("compiled")
+        n, seen = len(compiled), []  # type: ignore[var-annotated]
+        torch._dynamo.reset()
+        assert same(loop("compiled", attach=recorded("compiled", seen)), plain)
+    finally:
+        del STYLES["compiled"]
+        torch._dynamo.reset()
+    assert n > 0
+    assert len(compiled) == 2 * n
+    assert not seen[0].fault
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without distributed")
+def test_nets_wrapped_for_several_processes_are_read(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    build, *rest = STYLES["plain"]
+    wrap = torch.nn.parallel.DistributedDataParallel
+    STYLES["distributed"] = (lambda: tuple(wrap(net) for net in build()), *rest)  # type: ignore[arg-type]
+    seen: list[Recorder] = []
+    try:
+        assert same(loop("distributed", attach=recorded("distributed", seen)), loop("distributed"))
+    finally:
+        del STYLES["distributed"]
+        torch.distributed.destroy_process_group()
+    assert not seen[0].fault
 
 
 def test_nets_in_half_precision_are_read() -> None:
@@ -293,6 +335,55 @@ def test_vanishing_gradients_depend_on_the_objective() -> None:
     assert found == {"minimax": "present", "non_saturating": "absent"}
 
 
+class Nearest(nn.Module):
+    """Knows some points by heart: the nearer to one of them, the realer."""
+
+    def __init__(self, points: Tensor) -> None:
+        super().__init__()
+        self.points, self.scale = points, nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -self.scale * torch.cdist(x, self.points).amin(1)
+
+
+class Copies(nn.Module):
+    """Makes the points that it knows by heart, or fresh ones of the same law."""
+
+    def __init__(self, points: Tensor | None) -> None:
+        super().__init__()
+        self.points, self.shift = points, nn.Parameter(torch.zeros(()))
+
+    def forward(self, z: Tensor) -> Tensor:
+        made: Tensor = z + self.shift
+        return made if self.points is None else self.points[(z[:, 0].abs() * 1e6).long() % len(self.points)] + self.shift
+
+
+@pytest.mark.parametrize(("copies", "verdict"), [(True, "present"), (False, "absent")])
+def test_held_out_data_tell_who_knows_training_data_by_heart(copies: bool, verdict: str) -> None:
+    dice = torch.Generator().manual_seed(2)
+    train, held_out = torch.randn(300, 4, generator=dice), torch.randn(1500, 4, generator=dice)
+    other = torch.randn(300, 4, generator=dice)
+    nets = Copies(train if copies else None), Nearest(train if copies else other)
+    with Recorder(*nets, data=train, held_out=held_out, latent=4, every=1, cost=1) as one:
+        for step in range(12):
+            one.record(step)
+    found = verdicts_of(one.run)
+    assert found["memorisation"].verdict == verdict
+    assert found["discriminator_overfitting"].verdict == verdict
+
+
+@pytest.mark.parametrize(("turns", "verdict"), [(True, "present"), (False, "absent")])
+def test_a_generator_that_turns_over_modes_does_not_converge(turns: bool, verdict: str) -> None:
+    generator = OfTheRing()
+    with Recorder(generator, mlp(2, 1), data="ring8", latent=3, every=1, cost=1) as one:
+        for step in range(40):
+            if turns:
+                generator.data.modes = generator.data.modes.roll(1, 0)
+                generator.modes = 4
+            one.record(step)
+    assert one.verdicts()["non_convergence"].verdict == verdict
+
+
 @pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Sequential(nn.Sigmoid(), nn.Flatten(0))])
 def test_probabilities_are_read_as_logits(last: nn.Module) -> None:
     generator, body = mlp(6, 2), mlp(2, 1)
@@ -366,14 +457,30 @@ def test_status_lines_are_plain_where_there_is_no_terminal(capsys: pytest.Captur
 # --- data, latents, steps ---------------------------------------------------------------------------------------------------
 
 
+class Words(Dataset[str]):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, i: int) -> str:
+        return "word"
+
+
+class Endless(IterableDataset[Tensor]):
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from iter(lambda: torch.zeros(2), None)
+
+
 def points(n: int = 1200) -> Tensor:
     return ganlab.data.get("ring8").sample(n, rng.stream(3, "data"))
 
 
 @pytest.mark.parametrize(
     "data",
-    [points(), TensorDataset(points()), TensorDataset(points(), torch.zeros(1200)), DataLoader(TensorDataset(points()), 32)],
-    ids=["tensor", "dataset", "labelled dataset", "loader"],
+    [
+        points(), points().numpy(), TensorDataset(points()), TensorDataset(points(), torch.zeros(1200)),
+        DataLoader(TensorDataset(points()), 32),
+    ],
+    ids=["tensor", "array", "dataset", "labelled dataset", "loader"],
 )
 def test_data_come_in_many_forms(data: Any) -> None:
     nets, before = (mlp(3, 2), mlp(2, 1)), torch.get_rng_state()
@@ -389,8 +496,23 @@ def test_without_data_it_takes_the_first_real_samples() -> None:
     for step in range(60):
         one.record(step, real=points(64) + step)
     looked = one.run.trace["step"].unique()
-    assert looked[0] == 39  # 2500 samples are at hand
-    assert set(np.diff(looked)) == {5}
+    assert looked[0] == 15  # 1024 samples are at hand
+    assert set(np.diff(looked)) == {4, 5}
+    assert one.run.trace["step"].max() == 59
+
+
+def test_a_short_loop_is_held_against_the_few_real_samples_there_were() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), latent=3)
+    for step in range(3):
+        one.record(step, real=points(64))
+    assert one.run.trace["step"].unique().tolist() == [2]
+
+
+def test_no_sample_is_generated_alone() -> None:
+    """Batch norm in training cannot do with one."""
+    one = Recorder(*dcgan(), data=torch.randn(50, 1, 8, 8).clamp(-1, 1), every=1, evaluation=17)
+    one.record(0, real=torch.zeros(8, 1, 8, 8))
+    assert not one.fault
 
 
 def test_images_may_be_flat_for_the_nets() -> None:
@@ -439,6 +561,8 @@ def test_steps_that_do_not_rise_are_counted() -> None:
         ({"data": torch.randn(50, 3)}, r"makes samples \(8, 2\), but real ones are \[n, 3\]"),
         ({"data": "ring9"}, "unknown data distribution 'ring9'"),
         ({"data": (torch.randn(50, 2), torch.zeros(49))}, "as many conditions as real samples, 50; got 49"),
+        ({"data": Words()}, "must be tensors of one shape; the first is a str"),
+        ({"data": Endless()}, "a dataset without a length cannot be looked at beforehand"),
         ({"every": 0}, "every must be a whole number of at least 1"),
         ({"cost": 0}, "above 0 and at most 1; got 0"),
         ({"stop_when": "colapse"}, "unknown diagnosis 'colapse'"),
@@ -454,6 +578,18 @@ def test_what_does_not_fit_is_said_before_training(settings: dict[str, Any], mes
     usual: dict[str, Any] = {"generator": mlp(3, 2), "discriminator": mlp(2, 1), "data": "ring8", "latent": 3}
     with pytest.raises(InputError, match=message):
         Recorder(**usual | settings)
+
+
+def test_batch_norm_that_waits_for_other_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    nets = nn.Sequential(nn.Linear(3, 2), nn.SyncBatchNorm(2)), mlp(2, 1)
+    monkeypatch.setattr("ganlab.borrowed._distributed", lambda: True)
+    for n, refused in ((1, False), (2, True)):
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda n=n: n)
+        if refused:
+            with pytest.raises(InputError, match="would wait for the others"):
+                BorrowedGame(*nets)
+        else:
+            BorrowedGame(*nets)
 
 
 def test_nothing_seen_is_said() -> None:
@@ -620,6 +756,242 @@ def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(detached: boo
     assert not hasattr(generator, "_forward_hooks") or not generator._forward_hooks
 
 
+# --- what others would trip over ---------------------------------------------------------------------------------------
+
+
+class Keeps(nn.Module):
+    """Keeps what it saw in lists, tensors that are no buffers, a buffer that comes later, and random streams of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.history, self.total = mlp(3, 2), [0], torch.zeros(2)
+        self.own, self.numbers = torch.Generator().manual_seed(3), np.random.default_rng(3)
+        self.register_buffer("late", None)
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.history.append(len(z))
+        self.total.add_(1)
+        self.late = torch.ones(1)
+        made: Tensor = self.net(z + 1e-3 * torch.randn(z.shape, generator=self.own) * self.numbers.standard_normal())
+        return made
+
+
+def test_what_a_net_keeps_in_place_is_put_back() -> None:
+    generator, stream = Keeps(), torch.Generator().manual_seed(5)
+    hook = generator.register_forward_hook(lambda *_: hook.remove())  # one that is called once
+    states = [generator.own.get_state(), generator.numbers.bit_generator.state, stream.get_state()]
+    one = Recorder(generator, mlp(2, 1), data="ring8", latent=lambda n: torch.randn(n, 3, generator=stream))
+    one.record(0)
+    assert not one.fault
+    assert (generator.history, generator.total.tolist(), generator.late) == ([0], [0, 0], None)
+    assert torch.equal(states[0], generator.own.get_state())
+    assert states[1] == generator.numbers.bit_generator.state
+    assert torch.equal(states[2], stream.get_state())
+    assert len(generator._forward_hooks) == 1
+
+
+def test_a_net_that_draws_from_numpy_draws_the_same_at_each_look() -> None:
+    one = Recorder(Restless(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1)
+    for step in range(3):
+        one.record(step)
+    assert trace_of(one, "motion") == [0, 0, 0]
+
+
+class OnDefault(nn.Module):
+    """Makes a tensor without saying where."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net, self.made = net, ""
+
+    def forward(self, x: Tensor) -> Tensor:
+        places.append(torch.zeros(1).device.type)
+        made: Tensor = self.net(x)
+        return made
+
+
+places: list[str] = []
+
+
+def test_it_works_where_another_device_is_the_default() -> None:
+    places.clear()
+    nets = OnDefault(mlp(3, 2)), mlp(2, 1)
+    before = torch.get_default_device()
+    torch.set_default_device("meta")  # where nothing can be read
+    try:
+        one = Recorder(*nets, data="ring8", latent=3, every=1, cost=1)
+        one.record(0)
+        assert not one.fault
+        assert one.run.trace["step"].unique().tolist() == [0]
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(before)
+    assert set(places) == {"meta"}  # the user's own code finds what the user has set
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
+def test_conditioned_data_of_any_type_are_read(kind: torch.dtype) -> None:
+    real, labels = (torch.rand(500, 2) * 50).to(kind), torch.arange(500) % 3
+    one = Recorder(Conditional(3, 2), Conditional(2, 1), data=(real, labels), latent=3, every=1, cost=1)
+    one.record(0)
+    assert not one.fault
+    assert one.run.samples["real"].dtype == np.float32
+
+
+def test_held_out_data_may_be_an_array() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data=points(), held_out=points(300).numpy().astype(np.float64), latent=3)  # type: ignore[arg-type]
+    one.record(0)
+    assert not one.fault
+
+
+def test_steps_may_be_numbers_of_numpy() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1)
+    for step in np.arange(1000, 1003):
+        one.record(step)
+    assert one.run.trace["step"].unique().tolist() == [1000, 1001, 1002]
+
+
+def test_not_every_step_has_real_samples() -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), latent=3, every=1, cost=1)
+    for real in (points(600), None, points(600)):
+        one.record(real=real)
+    assert not one.fault
+    assert one.run.trace["step"].unique().tolist() == [2]
+
+
+def test_inputs_that_are_no_tensors_are_told() -> None:
+    one = Recorder(Conditional(3, 2), Conditional(2, 1), latent=3)
+    one.record(0, real=points(64), inputs=0.5)
+    assert "inputs= must be tensors [batch, ...] that go with the real samples; got float" in one.fault
+
+
+def test_nets_on_several_devices_are_refused() -> None:
+    with pytest.raises(InputError, match="the nets lie on several devices, cpu, meta; both must be on one"):
+        Recorder(mlp(3, 2), mlp(2, 1).to("meta"), data="ring8", latent=3)
+
+
+class Chosen(nn.Module):
+    """Has a first parameter of whole numbers, and a complex buffer that it counts in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept, self.net = nn.Parameter(torch.tensor([2, 0, 1]), requires_grad=False), mlp(3, 2)
+        self.register_buffer("turns", torch.zeros(2, dtype=torch.complex64))
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.turns += 1j
+        made: Tensor = self.net(z[:, self.kept])
+        return made
+
+
+def test_parameters_of_whole_numbers_and_complex_buffers_are_left_as_they_are() -> None:
+    generator = Chosen()
+    one = Recorder(generator, mlp(2, 1), data="ring8", latent=3)
+    one.record(0, d_loss=torch.tensor(3), g_loss=1)  # losses may be whole too
+    assert not one.fault
+    assert generator.kept.tolist() == [2, 0, 1]
+    assert not generator.turns.any()
+    assert one.run.samples["losses"].tolist() == [[[3, 1]]]
+
+
+@pytest.mark.parametrize("part", ["placements", "ds_id"])
+def test_sharded_parameters_are_refused_where_others_would_be_waited_for(part: str) -> None:
+    net = mlp(3, 2)
+    setattr(net[0].weight, part, 1)
+    borrowed.refuse_waiting(net, 1)
+    with pytest.raises(InputError, match="are sharded between devices"):
+        borrowed.refuse_waiting(net, 2)
+
+
+def test_a_fault_before_the_first_look_is_said_once_also_with_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder, "look", raising)
+    with Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, store=tmp_path) as one:
+        one.record(0)
+    assert len(caplog.messages) == 1
+
+
+def test_a_callback_that_fails_is_called_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, on_verdict=raising)
+    for step in range(4):
+        one.record(step)
+    assert not one.fault
+    assert [said.partition(" fails")[0] for said in caplog.messages] == ["on_verdict of the recorder of 'recorded'"]
+
+
+def test_a_terminal_that_is_gone_costs_the_status_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, status=True)
+    monkeypatch.setattr(one._console, "print", gone)
+    for step in range(3):
+        one.record(step)
+    assert not one.fault
+    assert len(caplog.messages) == 1
+
+
+def hooks(*nets: nn.Module) -> int:
+    return sum(len(net._forward_hooks) for net in nets)
+
+
+@pytest.mark.parametrize("end", ["fault", "deleted", "updates that are not seen"])
+def test_nothing_watches_the_loop_for_ever(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nets, untouched = (mlp(3, 2), mlp(2, 1)), torch.autograd.backward
+    one = Recorder(*nets, data="ring8", latent=3, check=True)
+    assert hooks(*nets) == 2
+    if end == "fault":
+        monkeypatch.setattr(recorder, "look", raising)
+        one.record(0)
+    elif end == "deleted":
+        del one
+    else:
+        for step in range(200):
+            one.record(step)
+    assert hooks(*nets) == 0
+    assert torch.autograd.backward is untouched
+
+
+def test_conditions_that_are_no_labels_can_be_checked_too() -> None:
+    nets = nn.Bilinear(3, 4, 2), nn.Bilinear(2, 4, 1)
+    one = Recorder(*nets, data=(points(100), torch.randn(100, 4)), latent=3, check=True)
+    one.record(0)
+    one.close()
+    assert not one.fault
+
+
+def test_what_a_device_was_told_before_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1.0]
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(recorder, "_wait_for", lambda device: now.__setitem__(0, now[0] + 5.0))
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, evaluation=50)
+    for step in range(10):
+        now[0] += 1.0
+        one.record(step)
+    assert one.cost == 0
+
+
+def test_verdicts_that_are_awaited_keep_within_the_part_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, true, called = [1.0], recorder.verdicts_of, []
+    monkeypatch.setattr(recorder.time, "perf_counter", lambda: now[0])
+
+    def dear(*args: Any) -> Any:
+        now[0] += 0.2
+        called.append(now[0])
+        return true(*args)
+
+    monkeypatch.setattr(recorder, "verdicts_of", dear)
+    one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=10, evaluation=50, stop_when="divergence")
+    for step in range(2000):
+        now[0] += 0.01
+        one.record(step)
+    assert len(called) > 1
+    assert one.cost <= 0.025 + 0.2 / now[0]
+
+
 # --- cost and memory ---------------------------------------------------------------------------------------------------------
 
 
@@ -663,10 +1035,10 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
 
 
-def many_records(n: int, tmp_path: Path) -> tuple[float, int]:
+def many_records(n: int, every: int, tmp_path: Path) -> tuple[float, int]:
     """Return by how much memory has grown, in MB, and the size of the stored run in bytes."""
     generator, discriminator = mlp(3, 2), mlp(2, 1)
-    one = Recorder(generator, discriminator, data="ring8", latent=3, every=100, cost=1, store=tmp_path)
+    one = Recorder(generator, discriminator, data="ring8", latent=3, every=every, cost=1, store=tmp_path)
     one.record(0)
     before, loss = peak(), torch.zeros(())
     for step in range(1, n):
@@ -678,13 +1050,13 @@ def many_records(n: int, tmp_path: Path) -> tuple[float, int]:
 
 
 def test_a_hundred_thousand_records_change_nothing(tmp_path: Path) -> None:
-    grown, written = many_records(100_000, tmp_path)
+    grown, written = many_records(100_000, 1000, tmp_path)
     assert grown < 300
     assert written < 50e6
 
 
 @pytest.mark.slow
 def test_a_million_steps_stay_small(tmp_path: Path) -> None:
-    grown, written = many_records(1_000_000, tmp_path)
+    grown, written = many_records(1_000_000, 100, tmp_path)
     assert grown < 300
     assert written < 50e6

@@ -378,7 +378,7 @@ STUDY = """
     need = types.SimpleNamespace(fixed=1, member=1)
     sys.modules["stub"] = types.SimpleNamespace(perform=perform, need=lambda e: need, available=lambda device: 1e9)
     ganlab.sweep.TRAINERS = {"gan": "stub"}
-    ganlab.sweep.MEMORY = "stub"
+    ganlab.blocks.MEMORY = "stub"
 
     if __name__ == "__main__":
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with Ctrl-C ignored

@@ -18,7 +18,7 @@ SLOW: dict[str, Any] = {"lr": 3e-3, "lr_discriminator": 3e-4}
 """The control: a discriminator that learns 30 times slower cannot lead."""
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "quick": {"seeds": 20, "steps": 400},
+    "quick": {"seeds": 10, "steps": 400},
     "standard": {"seeds": 20, "steps": 3000},
     "full": {"seeds": 40, "steps": 10_000},
 }

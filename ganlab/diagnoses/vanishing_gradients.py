@@ -92,8 +92,10 @@ def _judged(
 
 
 def _lost(reach: np.ndarray) -> float:
-    """Return the change of the reach from its best look to the end, in decades: negative where it was lost."""
-    wide = width(len(reach)) if len(reach) else 1
+    """Return the change of the reach from its best look to the end, in decades: negative where it was lost; NaN of no looks."""
+    if not len(reach):  # not finite from the first look on
+        return np.nan
+    wide = width(len(reach))
     with np.errstate(divide="ignore", invalid="ignore"):
         return float(np.log10(np.median(reach[-wide:])) - np.log10(np.nanmax(reach, initial=0.0)))
 

@@ -79,11 +79,6 @@ class Check:
         """How many steps were watched: updates of the generator."""
         return self._record.step
 
-    @property
-    def over(self) -> bool:
-        """Whether it watches no more."""
-        return self._watch.over
-
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
 
@@ -135,8 +130,7 @@ def check(
     objective
         Name of the loop's objective (`ganlab list objectives`); it matters for critics, whose scores must not be bounded.
     n_steps
-        Updates of the generator that are watched, or fifty times as many of either player's where the generator stands still;
-        None for all of them until the end.
+        Updates of the generator that are watched; None for all of them until the end.
 
     Raises
     ------

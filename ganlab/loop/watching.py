@@ -24,9 +24,8 @@ from ganlab.loop.record import OTHER, PLAYERS, Forward, Pass, Player, Push, Reco
 N_FAKES = 8
 """Calls of the generator whose samples are remembered, to know them again when they come detached."""
 N_REALS = 8
-
-MOST = 50
-"""Updates of either player, for each step that is to be watched, after which it is over all the same: a generator may be frozen."""
+MOST_CALLS = 20_000
+"""Calls after which watching ends though the generator was not updated `n_steps` times, or its updates cannot be seen."""
 
 
 _UNSEEN: ContextVar[bool] = ContextVar("unseen", default=False)
@@ -53,7 +52,8 @@ class Hook:
         self._function = function
 
     def __call__(self, *args: Any) -> None:
-        self._function(*args)
+        if not torch.compiler.is_compiling():  # a whole graph has no room for it
+            self._function(*args)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
         return nothing
@@ -93,11 +93,6 @@ class Watch:
         self._pass: Pass | None = None
         self._depth = 0
         self._over = False
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing is watched any more."""
-        return self._over
 
     def start(self) -> None:
         """Begin to watch; nothing happens when already begun."""
@@ -213,6 +208,10 @@ class Watch:
         net, x, y = self.nets[player], batches.floating(given), batches.floating(output)
         learns = recording and any(p.requires_grad for p in net.parameters())
         number = len(self.record.forwards)
+        if number >= MOST_CALLS and self.n_steps is not None:
+            self._finish()
+            self._over = True
+            return
         seen = Forward(
             number, self.record.step, player, shown=batches.values(x), given=batches.values(y, named=False),
             frozen_layers=_frozen(net),
@@ -359,11 +358,11 @@ class Watch:
             return
         self.record.updates.append(update)
         self._spent |= set().union(*update.passes.values())
-        self.record.step += "generator" in update.given
-        n_updates = len(self.record.updates)
-        if self.n_steps is not None and (self.record.step >= self.n_steps or n_updates >= MOST * self.n_steps):
-            self._aside("the end", self._finish)
-            self._over = True
+        if "generator" in update.given:
+            self.record.step += 1
+            if self.n_steps is not None and self.record.step >= self.n_steps:
+                self._aside("the end", self._finish)
+                self._over = True
 
     def _update(self, optimizer: torch.optim.Optimizer) -> Update:
         wiped = {name for name, g in self._gradients.items() if g.not_finite}
