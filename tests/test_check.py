@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import optimizer as optimizers
 
 import ganlab
-from ganlab.loop import Check, batches, rules
+from ganlab.loop import Check, batches, rules, updates
 from ganlab.registry import Entry, InputError
 from tests.broken_loops import PLANTED
 from tests.loops import LATENT, adam, alternate, bce, conv_pair, d_loss, dcgan_steps, pair, real, z
@@ -175,6 +175,25 @@ def test_it_looks_for_as_many_steps_as_asked() -> None:
     assert alternate(0, steps=8, n_steps=3).n_steps == 3
     assert alternate(0, steps=25).n_steps == 20
     assert alternate(0, steps=25, n_steps=None).n_steps == 25
+
+
+def test_judging_takes_as_long_as_there_are_passes_and_not_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, true = [0], updates.pushes
+
+    def counted(record: Any, number: int) -> Any:
+        calls[0] += 1
+        return true(record, number)
+
+    g, d = pair(0)
+    opt_d = adam(d)
+    with ganlab.check(g, d) as seen:
+        for _ in range(100):
+            opt_d.zero_grad()
+            d_loss(d, real(), g(z()).detach()).backward()
+            opt_d.step()
+    monkeypatch.setattr(updates, "pushes", counted)
+    assert seen.findings == []
+    assert 100 <= calls[0] <= 1000
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------------

@@ -367,9 +367,10 @@ def test_held_out_data_tell_who_knows_training_data_by_heart(copies: bool, verdi
     with Recorder(*nets, data=train, held_out=held_out, latent=4, every=1, cost=1) as one:
         for step in range(12):
             one.record(step)
-    found = verdicts_of(one.run)
-    assert found["memorisation"].verdict == verdict
-    assert found["discriminator_overfitting"].verdict == verdict
+        assert one.verdicts()["memorisation"].verdict == verdict  # at any step, and not at the end alone
+    for found in (one.verdicts(), verdicts_of(one.run)):
+        assert found["memorisation"].verdict == verdict
+        assert found["discriminator_overfitting"].verdict == verdict
 
 
 @pytest.mark.parametrize(("turns", "verdict"), [(True, "present"), (False, "absent")])
@@ -708,6 +709,14 @@ def test_a_sink_that_fails_is_told_no_more(caplog: pytest.LogCaptureFixture) -> 
     assert not one.fault
 
 
+def test_closing_looks_a_last_time_also_without_a_store() -> None:
+    with Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=5, cost=1, evaluation=50) as one:
+        for step in range(9):
+            one.record(step)
+        assert "From 2 looks" in str(one.verdicts())
+    assert "From 3 looks" in str(one.verdicts())
+
+
 def test_the_last_look_is_in_the_mode_of_training() -> None:
     seen: list[Recorder] = []
     nets: list[nn.Module] = []
@@ -1026,6 +1035,7 @@ def test_looks_keep_within_their_part_of_the_time(a_step: float, every: int, mon
         now[0] += a_step
         one.record(step)
     assert one._stride == every
+    assert (f"{every} steps apart and not 10 as asked" in str(one.verdicts())) == (every > 10)
     assert one.cost < 0.05 + 3 * 0.05 / now[0]
     assert one.run.environment["looks_cost"] == round(one.cost, 4)
 

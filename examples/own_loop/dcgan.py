@@ -1,7 +1,8 @@
 """DCGAN on handwritten digits; scikit-learn's, of 8 x 8 pixels made 16 x 16, without MNIST.
 
 `--broken` puts the generator into eval mode to draw a picture of its progress, and forgets to put it back: from then on its
-batch norm takes running means in place of the batch's (L201). Early in training neither run makes good digits.
+batch norm takes running means in place of the batch's (L201). This is early in training: samples still approach the data, and
+may yet lack a part of them, in both.
 """
 
 import torch

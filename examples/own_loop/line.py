@@ -1,7 +1,8 @@
 """GAN example 2 in a loop of one's own: points (x, y) that belong to a line, with the loss of algorithm 1.
 
 `--broken` is the lecture's own test: the generator is frozen early and the discriminator is trained on. It becomes certain, and
-log(1 - D(G(z))) tells the generator nothing any more: vanishing gradients.
+log(1 - D(G(z))) tells the generator nothing any more: vanishing gradients. The sound one learns the line; on some seeds its
+points still slide along it at the end (non-convergence).
 """
 
 import torch

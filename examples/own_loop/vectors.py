@@ -1,7 +1,8 @@
 """GAN example 1 in a loop of one's own: vectors of ten numbers that follow a normal distribution.
 
 `--broken` leaves the vectors as the lecture has them, of mean 4 and standard deviation 0.2: data far from the generator's own
-scale. It finds the mean, chases the rest round and round, and loses parts of the data: mode collapse, and non-convergence.
+scale. It finds the mean, chases the rest round and round, and loses parts of the data: mode collapse, and non-convergence. With
+scaled data, R1 and rates that fall, nothing fails.
 """
 
 import torch
@@ -26,9 +27,7 @@ def main(broken: bool = False, steps: int = 1000, seed: int = 0, page: str = "ve
     generator = nn.Sequential(
         nn.Linear(latent_size, 150), nn.SELU(), nn.Linear(150, 150), nn.SELU(), nn.Linear(150, vector_size)
     )
-    discriminator = nn.Sequential(
-        nn.Linear(vector_size, 75), nn.ELU(), nn.Linear(75, 75), nn.ELU(), nn.Linear(75, 1)
-    )
+    discriminator = nn.Sequential(nn.Linear(vector_size, 75), nn.ELU(), nn.Linear(75, 75), nn.ELU(), nn.Linear(75, 1))
     g_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.0, 0.99))
     d_optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-3, betas=(0.0, 0.99))
     slower = [torch.optim.lr_scheduler.LinearLR(o, 1, 0, steps) for o in (g_optimizer, d_optimizer)]
