@@ -63,7 +63,9 @@ def test_a_script_is_short_and_broken_by_one_flag(name: str) -> None:
 
 @pytest.mark.filterwarnings("ignore::Warning:lightning")  # its own, about workers, devices and what it calls in torch
 @pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("vectors", "dcgan") else []) for name in PLANTED]
+)
 def test_what_is_broken_is_named_and_the_sound_one_is_not_accused(
     name: str, broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
