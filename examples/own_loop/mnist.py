@@ -1,13 +1,8 @@
 """GAN example 3 in a loop of one's own: handwritten digits by perceptrons; scikit-learn's, of 8 x 8 pixels, without MNIST.
 
 `--broken` leaves the pixels in [0, 1], as ToTensor gives them, while the generator ends in tanh: half of its range has no data,
-<<<<<<< HEAD
-and the discriminator needs no more than that (L401). After a few hundred steps there are no good digits yet in either, and
-samples still move (non-convergence).
-=======
 and the discriminator needs no more than that (L401). A few hundred steps make no good digits in either, and samples still
 move (non-convergence).
->>>>>>> wt_examples
 """
 
 import torch
