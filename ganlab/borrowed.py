@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganlab.game import Batch, Game, Player, Shown, State
-from ganlab.loop.watching import unseen
+from ganlab.loop.hooks import unseen
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import View
 from ganlab.registry import InputError, unknown

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlab import rng
-from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, as_the_user, first, last_operation, untouched
+from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, as_the_user, first, last_operation, streams_of, untouched
 from ganlab.data import Points
 from ganlab.game import Batch, State
 from ganlab.objectives import OBJECTIVES
@@ -87,6 +87,49 @@ def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) 
     real = real.detach().cpu().float()
     held_out = None if held_out is None else torch.as_tensor(held_out).detach().cpu().float()
     return Examples(Points(real, held_out=held_out), real, conditions)
+
+
+def latents_of(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, int]:
+    """Return a function that draws n latents, always the same, and how many tensors they are."""
+    if latent is None:
+        latent = _first_size(generator)
+    if isinstance(latent, int) and not isinstance(latent, bool) and latent > 0:
+        latent = (latent,)
+    if isinstance(latent, tuple | list) and latent and all(isinstance(size, int) and size > 0 for size in latent):
+        shape = tuple(latent)
+        return lambda n: (rng.normal((n, *shape), rng.stream(seed, "latent")),), 1
+    if isinstance(latent, Tensor) and latent.ndim > 1:
+        fixed = latent.detach()
+        return lambda n: (fixed[torch.arange(n) % len(fixed)],), 1
+    if not callable(latent):
+        raise InputError(
+            "latent must be the size of a latent, its shape, a function that draws n of them, or a tensor [n, ...]; "
+            f"got {latent!r}"
+        )
+
+    def drawn(n: int) -> tuple[Tensor, ...]:
+        streams = streams_of(latent)
+        try:
+            with untouched(), as_the_user():
+                found = latent(n)
+        finally:
+            for put_back in streams:
+                put_back()
+        return tuple(part.detach() for part in (found if isinstance(found, tuple | list) else (found,)))
+
+    return drawn, len(drawn(2))
+
+
+def _first_size(generator: nn.Module) -> tuple[int, ...]:
+    """Return the shape of a latent, read off the first layer that has parameters. Raises InputError where it does not tell."""
+    for layer in generator.modules():
+        if isinstance(layer, nn.Linear):
+            return (layer.in_features,)
+        if isinstance(layer, nn.ConvTranspose2d):
+            return layer.in_channels, 1, 1
+        if any(True for _ in layer.parameters(recurse=False)):
+            break
+    raise InputError("the size of a latent cannot be read off the generator's first layer; say latent=64, or its shape")
 
 
 @dataclass(frozen=True)

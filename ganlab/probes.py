@@ -6,7 +6,6 @@ where a run without ends; and the same probe serves mapped parameters and anybod
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.func import grad, grad_and_value, vjp
-from torch.nn.functional import normalize
 
 from ganlab.data.mixtures import Mixture
 from ganlab.experiment import AGES
@@ -24,6 +22,7 @@ from ganlab.game import Batch, Game, Shown, State, pack
 from ganlab.metrics import RULES, count_in_cells, coverage_alone, nearest_modes, summary
 from ganlab.objectives import OBJECTIVES
 from ganlab.optim import Numbers
+from ganlab.profiles import distance, motion, profile, scale_of, unit_of
 from ganlab.registry import Registry
 from ganlab.trace import DEAD
 
@@ -37,9 +36,6 @@ made them (then `ganlab.watch.Samples` will do); `needs`, what data must know.""
 DUE = 20
 """High-quality samples that each mode must be due for counting by them: fewer, and modes are counted by nearest sample. A
 perfect sampler with 20 due has fewer than a tenth of them with chance 4e-8."""
-
-DIRECTIONS = 16
-"""Of sliced distances, of `trace.SLICED` samples: a few tenths of a millisecond, and a tenth of the data's std is seen."""
 
 COORDINATES = 16
 """Coordinates of a frozen generator's gradient that are read one by one."""
@@ -220,7 +216,7 @@ def signal(view: View) -> Reading:
     length = (pull * (len(pull) // view.game.packing)).flatten(1).norm(dim=1)  # the loss is a mean over what is shown
     real, fake = view.logits
     apart = (real.mean() - fake.mean()).abs() + real.std() + fake.std()
-    reach = length * _scale(view.batch.real) / apart.clamp(min=torch.finfo(apart.dtype).tiny)
+    reach = length * scale_of(view.batch.real) / apart.clamp(min=torch.finfo(apart.dtype).tiny)
     return _one(
         signal_at_fakes=length.mean(), signal_at_fakes_median=length.median(),
         signal_reach=reach.median(), dead_share=_share(reach < DEAD, reach),
@@ -231,12 +227,6 @@ def _share(mask: Tensor, of: Tensor | None = None) -> Tensor:
     """Return the share of True, NaN where a number that was compared is NaN."""
     share = mask.double().mean()
     return share if of is None else torch.where(of.isnan().any(), torch.nan, share)
-
-
-def _scale(real: Tensor) -> Tensor:
-    """Return the root mean square distance of real samples `[n, *shape]` from their mean."""
-    x = real.flatten(1)
-    return (x - x.mean(0)).square().sum(1).mean().sqrt()
 
 
 @PROBES.register(source="Mann and Whitney 1947, of logits of training and held-out data", reads="players", needs="held_out")
@@ -297,49 +287,12 @@ def movement(view: View) -> Reading:
     `sample_scale` is the root mean square distance of generated samples from the mean of real ones, over that of real ones.
     """
     fake, real = view.fake[: len(view.real)].flatten(1), view.real.flatten(1)
-    unit = _unit(view.real)
+    unit = unit_of(view.real)
     moved = motion(view.profile, view.before, view.real) if len(view.before) else torch.zeros_like(unit)
     far = (fake - real.mean(0)).square().sum(1).mean().sqrt()
     return _one(
         distance=distance(view.profile, view.real), motion=moved, sample_scale=far / (unit * fake.shape[1] ** 0.5)
     )
-
-
-def motion(now: Tensor, before: Tensor, real: Tensor) -> Tensor:
-    """Return how far apart two profiles of generated samples are, in the unit of real ones `[n, *shape]`, see `movement`."""
-    return (now - before).abs().mean() / _unit(real)
-
-
-def motions(profiles: Tensor, real: Tensor) -> Tensor:
-    """Return the `motion` between any two of several profiles `[look, direction, n]`, `[look, look]`."""
-    flat = profiles.flatten(1)
-    return torch.cdist(flat, flat, p=1) / flat.shape[1] / _unit(real)
-
-
-def distance(of: Tensor, real: Tensor) -> Tensor:
-    """Return the sliced distance of generated samples, given their profile, to real ones `[n, *shape]`, see `movement`."""
-    return (of - profile(real)).abs().mean() / _unit(real)
-
-
-def _unit(real: Tensor) -> Tensor:
-    """Return the standard deviation of real samples `[n, *shape]` along a direction, never 0."""
-    scale = _scale(real)
-    return scale.clamp(min=torch.finfo(scale.dtype).tiny) / math.prod(real.shape[1:]) ** 0.5
-
-
-def profile(samples: Tensor) -> Tensor:
-    """Return the projections of samples `[n, *shape]` on a few fixed directions, each in order, `[direction, n]`.
-
-    The mean absolute difference of two profiles is the mean Wasserstein distance along these directions.
-    """
-    x = samples.flatten(1)
-    return (_directions(x.shape[1]).to(x) @ x.T).sort(1).values
-
-
-@cache
-def _directions(d: int) -> Tensor:
-    """Return `DIRECTIONS` random unit vectors, `[direction, d]`, the same in every process."""
-    return normalize(torch.from_numpy(np.random.default_rng(0).standard_normal((DIRECTIONS, d))), dim=1)  # torch's not in vmap
 
 
 @PROBES.register(source="see `ganlab list rules`", reads="samples", needs="modes")

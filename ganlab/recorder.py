@@ -34,14 +34,15 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ganlab import loop, rng, trace
-from ganlab.borrowed import BorrowedGame, as_the_user, on_cpu, streams_of, untouched
+from ganlab.borrowed import BorrowedGame, as_the_user, on_cpu, untouched
 from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
 from ganlab.experiment import MOMENTS, Experiment, Run, at_least, outcome
-from ganlab.look import Against, Examples, Latents, Look, against, examples_of, look, together
+from ganlab.look import Against, Examples, Look, against, examples_of, latents_of, look, together
 from ganlab.loop import Check, Finding
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
-from ganlab.probes import WHOLE, has_held_out, has_modes, motion, motions
+from ganlab.probes import WHOLE, has_held_out, has_modes
+from ganlab.profiles import motion, motions
 from ganlab.registry import InputError
 from ganlab.store import Store
 from ganlab.surface import surfaces
@@ -169,7 +170,7 @@ class Recorder:
         self.name, self.seed = name, seed
         self.fault = ""
         """What failed in here, if anything did; nothing is seen from then on."""
-        draw, n_latents = _latents(generator, latent, seed)
+        draw, n_latents = latents_of(generator, latent, seed)
         self._game, self._latents = BorrowedGame(generator, discriminator, objective, n_latents=n_latents), draw
         self._parts = [part for net in self._game.nets for part in net.module.modules()]
         self._evaluation, self._held_out, self._cost = evaluation, held_out, cost
@@ -555,46 +556,3 @@ def _modes(parts: Sequence[nn.Module], modes: Sequence[bool]) -> Iterator[None]:
     finally:
         for part, training in zip(parts, now, strict=True):
             part.training = training
-
-
-def _latents(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, int]:
-    """Return a function that draws n latents, always the same, and how many tensors they are."""
-    if latent is None:
-        latent = _first_size(generator)
-    if isinstance(latent, int) and not isinstance(latent, bool) and latent > 0:
-        latent = (latent,)
-    if isinstance(latent, tuple | list) and latent and all(isinstance(size, int) and size > 0 for size in latent):
-        shape = tuple(latent)
-        return lambda n: (rng.normal((n, *shape), rng.stream(seed, "latent")),), 1
-    if isinstance(latent, Tensor) and latent.ndim > 1:
-        fixed = latent.detach()
-        return lambda n: (fixed[torch.arange(n) % len(fixed)],), 1
-    if not callable(latent):
-        raise InputError(
-            "latent must be the size of a latent, its shape, a function that draws n of them, or a tensor [n, ...]; "
-            f"got {latent!r}"
-        )
-
-    def drawn(n: int) -> tuple[Tensor, ...]:
-        streams = streams_of(latent)
-        try:
-            with untouched(), as_the_user():
-                found = latent(n)
-        finally:
-            for put_back in streams:
-                put_back()
-        return tuple(part.detach() for part in (found if isinstance(found, tuple | list) else (found,)))
-
-    return drawn, len(drawn(2))
-
-
-def _first_size(generator: nn.Module) -> tuple[int, ...]:
-    """Return the shape of a latent, read off the first layer that has parameters. Raises InputError where it does not tell."""
-    for layer in generator.modules():
-        if isinstance(layer, nn.Linear):
-            return (layer.in_features,)
-        if isinstance(layer, nn.ConvTranspose2d):
-            return layer.in_channels, 1, 1
-        if any(True for _ in layer.parameters(recurse=False)):
-            break
-    raise InputError("the size of a latent cannot be read off the generator's first layer; say latent=64, or its shape")

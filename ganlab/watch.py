@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from ganlab import probes, rng, rotation, trace
+from ganlab import probes, profiles, rng, rotation, trace
 from ganlab.draws import pairs
 from ganlab.engine import stack
 from ganlab.experiment import Experiment, Member
@@ -63,7 +63,7 @@ class Samples:
 
     @cached_property
     def profile(self) -> Tensor:
-        return probes.profile(self.fake[: len(self.real)])
+        return profiles.profile(self.fake[: len(self.real)])
 
 
 def evaluation(game: Game, data: Any, members: Sequence[Member], batch: int, n: int, device: str = "cpu") -> Looks:
@@ -143,7 +143,7 @@ def asked_classes(data: Any, latent: Tensor) -> Tensor:
 def look_at_average(game: Game, average: Tensor, looks: Looks) -> dict[Any, Tensor]:
     """Return how far the samples of one member's average generator are from real ones."""
     fake = game.generate(average, looks.latent[: len(looks.real)])
-    return {("distance_of_average", WHOLE): probes.distance(probes.profile(fake), looks.real)[None]}
+    return {("distance_of_average", WHOLE): profiles.distance(profiles.profile(fake), looks.real)[None]}
 
 
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:

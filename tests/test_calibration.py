@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.calibration import worlds, worlds_of_unknown_modes
-from ganlab import data, probes, trace
+from ganlab import data, probes, profiles, trace
 from ganlab.calibration import COLUMNS, balanced, halves, judgements, scores
 from ganlab.diagnoses import DIAGNOSES, diagnose
 from ganlab.experiment import Run
@@ -236,5 +236,5 @@ def test_the_reach_of_a_linear_critic_is_its_slope_over_what_tells_real_from_fak
 def test_motion_and_distance_of_a_shift_are_that_shift() -> None:
     """A shift by c is c times the mean of |cosine| over the directions, in units of the std along one."""
     x = torch.randn(400, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    moved = probes.profile(x + torch.tensor([0.5, 0.0])) - probes.profile(x)
-    assert float(moved.abs().mean()) == pytest.approx(0.5 * float(probes._directions(2)[:, 0].abs().mean()), rel=1e-6)
+    moved = profiles.profile(x + torch.tensor([0.5, 0.0])) - profiles.profile(x)
+    assert float(moved.abs().mean()) == pytest.approx(0.5 * float(profiles._directions(2)[:, 0].abs().mean()), rel=1e-6)

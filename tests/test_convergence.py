@@ -21,8 +21,9 @@ from ganlab.game import Batch, Game, initial
 from ganlab.pages import convergence_page
 from ganlab.pages.page import Figure, Table, render
 from ganlab.planning import build, distribution, plan, plan_game
-from ganlab.probes import AXES, View, axes, distance, positions, profile
+from ganlab.probes import AXES, View, axes, positions
 from ganlab.probes import recognition as probe
+from ganlab.profiles import distance, profile
 from ganlab.registry import InputError
 from ganlab.trace import COLUMNS, last, select
 from tests.test_convergence_page import MAP

@@ -28,7 +28,7 @@ PAGES = (
     "vanishing_gradients",
     *(f"lecture.{name}" for name in LECTURE),
 )  # fmt: skip
-LOOP = ("backward", "batches", "graphs", "losses", "modules", "record", "rules", "samples", "updates", "watching")
+LOOP = ("backward", "batches", "graphs", "hooks", "losses", "modules", "record", "rules", "samples", "updates", "watching")
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
@@ -42,7 +42,7 @@ LAYERS = [
     {f"metrics.{name}" for name in ("cells", "classes", "density", "distances", "diversity", "ndb", "null", "support")},
     {"metrics.memorisation", "metrics.two_sample"},
     {"dynamics", *(f"dynamics.{name}" for name in DYNAMICS), "turnover"},
-    {"coders", "metrics", "net", "nets", "objectives", "optim", "penalties", "tasks"},
+    {"coders", "metrics", "net", "nets", "objectives", "optim", "penalties", "profiles", "tasks"},
     {"regularizers", "updates"},
     {"rotation"},
     {"parts"},

@@ -13,7 +13,7 @@ import torch
 import benchmarks.lecture
 import reports.lecture
 from benchmarks.lecture import step_by_step as steps_of
-from ganlab import data, probes, trace
+from ganlab import data, profiles, trace
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.lecture_plots import Frame, draw_walk, frame_progress, frame_walk, ranked
 from ganlab.pages import shared
@@ -106,7 +106,7 @@ def test_near_counts_seeds_within_reach_of_the_data() -> None:
 def test_two_sets_of_real_images_are_as_far_apart_as_is_said(n: int) -> None:
     digits = data.get("digits")
     draws = [[digits.sample(n, torch.Generator().manual_seed(2 * seed + i)) for i in (0, 1)] for seed in range(20)]
-    found = np.mean([float(probes.distance(probes.profile(one), other)) for one, other in draws])
+    found = np.mean([float(profiles.distance(profiles.profile(one), other)) for one, other in draws])
     assert shared.apart(run_of(planned(evaluation=n))) == pytest.approx(found, rel=0.1)
     assert shared.compared(run_of(planned(evaluation=1000))) == trace.SLICED
 

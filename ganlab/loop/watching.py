@@ -8,9 +8,7 @@ in the order in which it was entered, which start and stop cannot promise; what 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from ganlab.loop import backward, batches, graphs
+from ganlab.loop.hooks import Hook
 from ganlab.loop.record import OTHER, PLAYERS, Forward, Pass, Player, Push, Record, Update
 
 N_FAKES = 8
@@ -26,40 +25,6 @@ N_FAKES = 8
 N_REALS = 8
 MOST_CALLS = 20_000
 """Calls after which watching ends though the generator was not updated `n_steps` times, or its updates cannot be seen."""
-
-
-_UNSEEN: ContextVar[bool] = ContextVar("unseen", default=False)
-
-
-@contextmanager
-def unseen() -> Iterator[None]:
-    """Let nets be called without a watcher noting it: what ganlab does itself is no part of the loop."""
-    token = _UNSEEN.set(True)
-    try:
-        yield
-    finally:
-        _UNSEEN.reset(token)
-
-
-def nothing(*_: object) -> None:
-    """Do nothing: what a hook becomes in a copy of a net, and in a net that is saved."""
-
-
-class Hook:
-    """A hook of a net that does not follow it into copies and files."""
-
-    def __init__(self, function: Callable[..., None]) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any) -> None:
-        if not torch.compiler.is_compiling():  # a whole graph has no room for it
-            self._function(*args)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., None]:
-        return nothing
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (nothing, "__call__")
 
 
 @dataclass
@@ -198,7 +163,7 @@ class Watch:
 
     def _on_forward(self, player: Player) -> Hook:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            if module is self.nets[player] and self._depth == 0 and not _UNSEEN.get():
+            if module is self.nets[player] and self._depth == 0:
                 recording = torch.is_grad_enabled()
                 self._aside(f"a call of the {player}", self._forward, player, (args, kwargs), output, recording)
 
