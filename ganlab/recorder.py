@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -36,27 +35,22 @@ from torch.utils._pytree import tree_map
 from ganlab import loop, rng, trace
 from ganlab.borrowed import BorrowedGame, as_the_user, on_cpu, untouched
 from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
-from ganlab.experiment import MOMENTS, Experiment, Run, at_least, outcome
+from ganlab.experiment import Experiment, Run, at_least, outcome
 from ganlab.look import Against, Examples, Look, against, examples_of, latents_of, look, together
+from ganlab.looks import Budget, Looks
 from ganlab.loop import Check, Finding
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import WHOLE, has_held_out, has_modes
-from ganlab.profiles import motion, motions
+from ganlab.profiles import motions
 from ganlab.registry import InputError
 from ganlab.store import Store
 from ganlab.surface import surfaces
 from ganlab.train import LOSSES, SHOWN, environment
 from ganlab.watch import copying, tidy
 
-LOOKS = 200
-"""Most looks that are kept: when there are more, every second one is dropped."""
-
 COST = 0.05
 """Part of the time that looks may take."""
-
-KEPT = 300_000
-"""Numbers kept of the samples of one moment, which are 16 samples or more and at most `SHOWN`."""
 
 PENDING = 512
 """Losses that wait where they are until they are read together, so that no step waits for a device."""
@@ -173,7 +167,7 @@ class Recorder:
         draw, n_latents = latents_of(generator, latent, seed)
         self._game, self._latents = BorrowedGame(generator, discriminator, objective, n_latents=n_latents), draw
         self._parts = [part for net in self._game.nets for part in net.module.modules()]
-        self._evaluation, self._held_out, self._cost = evaluation, held_out, cost
+        self._evaluation, self._held_out = evaluation, held_out
         self._sinks, self._store, self._console = list(sinks), None if store is None else Store(store), Console(stderr=True)
         self._on_verdict, self._status = on_verdict, status
         self._examples: Examples | None = None
@@ -192,10 +186,7 @@ class Recorder:
             weakref.finalize(self, self._check.stop).atexit = False  # no hook outlives the recorder
 
         # what is seen
-        self._step, self._every, self._stride, self._apart = -1, every, every, 1
-        self._looks: list[Look] = []
-        self._moments: list[tuple[int, Tensor]] = []
-        self._fake, self._past = torch.empty(0), torch.empty(0)
+        self._step, self._looks, self._past = -1, Looks(every), torch.empty(0)
         self._modes: list[bool] = []
         self._waiting: list[Told] = []
         self._told: deque[Told] = deque(maxlen=LOSSES)
@@ -203,7 +194,7 @@ class Recorder:
         self._finished: Run | None = None
 
         # what it costs, and what is said
-        self._first, self._began, self._spent, self._prices = 0, 0.0, 0.0, deque[float](maxlen=9)
+        self._budget = Budget(cost)
         self._stop, self._judge_at, self._judge_after, self._said = False, 0, 0.0, ""
         self._n_checked, self._checked = 0, False
 
@@ -234,8 +225,7 @@ class Recorder:
             return self._stop
         started = time.perf_counter()
         self._step = int(step) if isinstance(step, int | np.integer) and step > self._step else self._step + 1
-        if not self._began:
-            self._first, self._began = self._step, started
+        self._budget.begin(self._step, started)
         try:
             self._finished = None
             self._look_through(real, d_loss, g_loss)
@@ -246,17 +236,18 @@ class Recorder:
             if self._at is None:
                 with torch.inference_mode(False), on_cpu():
                     self._gather(real, inputs)
-            if self._at is not None and self._is_due():
+            if self._at is not None and self._looks.is_due(self._step):
                 waited = time.perf_counter()
                 _wait_for(self._at.game.device)
                 started += time.perf_counter() - waited  # which is the loop's own work, and not ours
                 with torch.inference_mode(False), on_cpu():
                     self._look()
-                    self._widen(time.perf_counter() - started)
+                    price = time.perf_counter() - started
+                    self._looks.widen(price, self._budget.spared(self._step, price, self._share), self._at.real)
                     self._judge()
         except Exception as error:  # whatever it is, it is ours and not the user's
             self._stand_aside(error)
-        self._spent += time.perf_counter() - started
+        self._budget.spent += time.perf_counter() - started
         return self._stop
 
     def verdicts(self) -> Verdicts:
@@ -285,7 +276,7 @@ class Recorder:
             with on_cpu():
                 if self._at is None and self._gathered and not self.fault:
                     self._hold(max(2, len(self._gathered[0][0])))
-                if self._at is not None and not self.fault and (not self._looks or self._looks[-1].step < self._step):
+                if self._at is not None and not self.fault and (not self._looks or self._looks.last.step < self._step):
                     with torch.inference_mode(False), _modes(self._parts, self._modes):
                         self._look()
         except Exception as error:
@@ -296,7 +287,7 @@ class Recorder:
         self._end_check()
         try:
             self._look_last()
-            if self._store and self._began and (self._looks or not self.fault):
+            if self._store and self._budget.has_begun and (self._looks or not self.fault):
                 self._store.save(self.run)
         except Exception as error:
             self._stand_aside(error)
@@ -356,16 +347,10 @@ class Recorder:
             self._examples, self._gathered = together(*joined, held_out=self._held_out), []
         self._at = against(self._game, self._examples, self._latents, batch, self._evaluation, self.seed)
 
-    def _is_due(self) -> bool:
-        if not self._looks:
-            return True
-        origin, last = self._looks[0].step, self._looks[-1].step
-        return (self._step - origin) // self._stride > (last - origin) // self._stride
-
     def _look(self) -> None:
         assert self._at is not None
         self._modes = [part.training for part in self._parts]
-        before = self._looks[-1].profile if self._looks else ()
+        before = self._looks.last.profile if self._looks else ()
         seen, self._past = look(self._at, self._step, before, self._past)
         self._read_losses()
         if self._told and self._told[-1].step == self._step:
@@ -374,13 +359,7 @@ class Recorder:
             seen.readings.update(own)
         if seen.broken and self._broken is None:
             self._broken = self._step, seen.broken
-        self._fake = seen.fake
-        if len(self._looks) % self._apart == 0:
-            n = max(16, min(SHOWN, KEPT // seen.fake[0].numel()))
-            self._moments.append((self._step, seen.fake[:n].clone()))
-        self._looks.append(seen._replace(fake=torch.empty(0)))
-        if len(self._moments) > 2 * MOMENTS:
-            self._moments, self._apart = self._moments[::2], 2 * self._apart
+        self._looks.add(seen)
         self._tell_sinks(seen)
 
     def _read_losses(self) -> None:
@@ -393,20 +372,6 @@ class Recorder:
                     self._broken = told.step, f"{role} loss"
         self._waiting = []
 
-    def _widen(self, price: float) -> None:
-        """Drop every second look while there are too many, or they take more of the time than they may."""
-        if len(self._looks) > 1:  # the first does more than the others
-            self._prices.append(price)
-        in_steps = time.perf_counter() - self._began - self._spent - price
-        a_step = in_steps / max(1, self._step - self._first)
-        spared = math.inf if self._cost == 1 else self._share / (1 - self._share) * max(a_step, 1e-12)
-        dear = len(self._prices) > 2 and float(np.median(self._prices)) / spared
-        while len(self._looks) > LOOKS or (dear > self._stride and len(self._looks) > 2):
-            assert self._at is not None
-            self._looks, self._stride = self._looks[::2], 2 * self._stride
-            for last, now in pairwise(self._looks):
-                now.readings["motion", WHOLE] = motion(now.profile, last.profile, self._at.real)[None].double()
-
     @property
     def _is_awaited(self) -> bool:
         """Whether somebody waits for verdicts while it trains."""
@@ -415,7 +380,7 @@ class Recorder:
     @property
     def _share(self) -> float:
         """The part of the time that looks may take, and that verdicts may where they are awaited."""
-        return self._cost / 2 if self._is_awaited else self._cost
+        return self._budget.share / 2 if self._is_awaited else self._budget.share
 
     def _tell_sinks(self, seen: Look) -> None:
         if not self._sinks:
@@ -458,7 +423,7 @@ class Recorder:
                 LOG.warning("on_verdict of the recorder of %r fails and is called no more: %r", self.name, error)
         self._said = said
         now = time.perf_counter()
-        self._judge_after = now if self._cost == 1 else now + (now - began) * (1 - self._share) / self._share
+        self._judge_after = now if self._budget.share == 1 else now + (now - began) * (1 - self._share) / self._share
 
     # --- a run -------------------------------------------------------------------------------------------------------------
 
@@ -466,31 +431,31 @@ class Recorder:
         if self._at is None or not self._looks:
             why = f"the recorder failed: {self.fault}" if self.fault else "give data=, or real= to each record, and record"
             raise InputError(f"nothing was seen of {self.name!r} yet; {why}")
-        readings = [(seen.step, {key: value[None] for key, value in seen.readings.items()}) for seen in self._looks]
+        readings = [(seen.step, {key: value[None] for key, value in seen.readings.items()}) for seen in self._looks.kept]
         experiment = self._experiment(readings)
         members = experiment.members()
         table, arrays = tidy(experiment, members, readings), self._arrays()
-        data, fake = self._at.data, self._fake[None]
+        data, fake = self._at.data, self._looks.fake[None]
         once = copying(data, fake, members) if has_held_out(data) else {}
         if at_end:
             once |= measure_all(data, self._at.real[None], fake)
             arrays |= self._surface()
-            profiles = torch.stack([seen.profile for seen in self._looks]).double()  # where runs are joined looks are left out
-            arrays["motions"] = motions(profiles, self._at.real)[None].numpy()
+            seen_along = torch.stack([seen.profile for seen in self._looks.kept]).double()
+            arrays["motions"] = motions(seen_along, self._at.real)[None].numpy()
         if once:
-            last = tidy(experiment, members, [(self._looks[-1].step, once)])
+            last = tidy(experiment, members, [(self._looks.last.step, once)])
             table = trace.check(pd.concat([table, last], ignore_index=True))
         place = self._at.game.device
-        about = environment(str(place), self._at.game.dtypes[0], "recorded", time.perf_counter() - self._began)
-        about |= {"looks": len(self._looks), "every_asked": self._every, "looks_cost": round(self.cost, 4), "fault": self.fault}
-        about |= {"mistakes": [asdict(found) for found in self.mistakes]}
+        about = environment(str(place), self._at.game.dtypes[0], "recorded", self._budget.seconds)
+        about |= {"looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4)}
+        about |= {"fault": self.fault, "mistakes": [asdict(found) for found in self.mistakes]}
         about |= {"sources": {self._game.objective: OBJECTIVES.entry(self._game.objective).source}}
         return Run(experiment, table, outcome(experiment, {} if self._broken is None else {0: self._broken}), arrays, about)
 
     @property
     def cost(self) -> float:
         """The part of the time since the first record that was spent in here."""
-        return self._spent / max(time.perf_counter() - self._began, 1e-9) if self._began else 0.0
+        return self._budget.cost
 
     def _experiment(self, readings: Sequence[tuple[int, Any]]) -> Experiment:
         """Return what the run is, named by what was seen: two runs of one program may differ."""
@@ -501,15 +466,15 @@ class Recorder:
             "generator": str(self._game.nets[0]), "discriminator": str(self._game.nets[1]), "penalties": [],
             "seen": hashlib.sha256(content.tobytes()).hexdigest()[:16],
         }  # fmt: skip
-        return Experiment("recorded", self.name, self._at.data.name, (self.seed,), max(1, self._step), self._stride, settings)
+        name, every = self._at.data.name, self._looks.every
+        return Experiment("recorded", self.name, name, (self.seed,), max(1, self._step), every, settings)
 
     def _arrays(self) -> dict[str, Any]:
         assert self._at is not None
-        last, n = self._looks[-1].step, len(self._moments[0][1])
-        moments = [*(moment for moment in self._moments if moment[0] < last), (last, self._fake[:n])]
+        samples, moments = self._looks.shown()
         arrays: dict[str, Any] = {
-            "generated": torch.stack([samples for _, samples in moments])[None].numpy(),
-            "moments": np.asarray([step for step, _ in moments]),
+            "generated": samples[None].numpy(),
+            "moments": np.asarray(moments),
             "real": self._at.real[:SHOWN].float().numpy(),
         }
         if self._told and all(x is not None for told in self._told for x in told):

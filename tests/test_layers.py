@@ -61,6 +61,7 @@ LAYERS = [
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"borrowed"},
     {"look"},
+    {"looks"},
     {"calibration", "checkpoints", "proposal", "recorder"},
     {"integrations"},
     {"trial"},

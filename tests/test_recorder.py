@@ -18,7 +18,7 @@ from torch.nn.utils import parametrizations, spectral_norm
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import ganlab
-from ganlab import Recorder, borrowed, recorder, rng
+from ganlab import Recorder, borrowed, looks, recorder, rng
 from ganlab.borrowed import BorrowedGame, BorrowedView
 from ganlab.diagnoses import verdicts_of
 from ganlab.game import Batch, Game
@@ -1005,7 +1005,7 @@ def test_verdicts_that_are_awaited_keep_within_the_part_too(monkeypatch: pytest.
 
 
 def test_looks_stay_few_and_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "LOOKS", 10)
+    monkeypatch.setattr(looks, "LOOKS", 10)
     generator = mlp(3, 2)
     one = Recorder(generator, mlp(2, 1), data="ring8", latent=3, every=2, cost=1, evaluation=50)
     other = Recorder(generator, mlp(2, 1), data="ring8", latent=3, every=8, cost=1, evaluation=50)
@@ -1034,7 +1034,7 @@ def test_looks_keep_within_their_part_of_the_time(a_step: float, every: int, mon
     for step in range(2000):
         now[0] += a_step
         one.record(step)
-    assert one._stride == every
+    assert one._looks.every == every
     assert (f"{every} steps apart and not 10 as asked" in str(one.verdicts())) == (every > 10)
     assert one.cost < 0.05 + 3 * 0.05 / now[0]
     assert one.run.environment["looks_cost"] == round(one.cost, 4)
@@ -1055,7 +1055,7 @@ def many_records(n: int, every: int, tmp_path: Path) -> tuple[float, int]:
         one.record(step, d_loss=loss, g_loss=loss)
     one.close()
     assert not one.fault
-    assert 90 < one.run.trace["step"].nunique() <= recorder.LOOKS + 1
+    assert 90 < one.run.trace["step"].nunique() <= looks.LOOKS + 1
     return peak() - before, sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
 
 

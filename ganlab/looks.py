@@ -1,0 +1,115 @@
+"""The looks at one run: evenly spaced at any time, within bounded memory and a bounded part of the time.
+
+When they become many or dear, every second one is dropped and the next ones are twice as far apart.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.experiment import MOMENTS
+from ganlab.look import Look
+from ganlab.probes import WHOLE
+from ganlab.profiles import motion
+from ganlab.train import SHOWN
+
+LOOKS = 200
+"""Most looks that are kept."""
+
+KEPT = 300_000
+"""Numbers kept of the samples of one moment, which are 16 samples or more and at most `SHOWN`."""
+
+
+class Budget:
+    """What part of a loop's time was spent on it, and how much may be."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        """At most 1, which is no limit."""
+        self.spent = 0.0
+        self._began, self._first = 0.0, 0
+
+    def begin(self, step: int, now: float) -> None:
+        """Note when the first step was done; nothing happens at later ones."""
+        if not self._began:
+            self._first, self._began = step, now
+
+    @property
+    def has_begun(self) -> bool:
+        return self._began > 0
+
+    @property
+    def seconds(self) -> float:
+        """Since the first step."""
+        return time.perf_counter() - self._began if self._began else 0.0
+
+    @property
+    def cost(self) -> float:
+        """The part of the time since the first step that was spent."""
+        return self.spent / max(self.seconds, 1e-9)
+
+    def spared(self, step: int, price: float, share: float) -> float:
+        """Return the seconds that each step leaves for looks, `price` of which were just spent and are not booked yet."""
+        a_step = (self.seconds - self.spent - price) / max(1, step - self._first)
+        return math.inf if self.share == 1 else share / (1 - share) * max(a_step, 1e-12)
+
+
+class Looks:
+    """What was seen, oldest first."""
+
+    def __init__(self, every: int) -> None:
+        self.asked, self.every = every, every
+        """Steps between two looks, as asked and as it is now."""
+        self.kept: list[Look] = []
+        """Without their samples, which the last one alone has in `fake`."""
+        self.moments: list[tuple[int, Tensor]] = []
+        """Some samples of some looks, each with its step."""
+        self.fake = torch.empty(0)
+        self._apart, self._prices = 1, deque[float](maxlen=9)
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @property
+    def last(self) -> Look:
+        return self.kept[-1]
+
+    def is_due(self, step: int) -> bool:
+        """Return whether it is time for the next one."""
+        if not self.kept:
+            return True
+        origin = self.kept[0].step
+        return (step - origin) // self.every > (self.last.step - origin) // self.every
+
+    def add(self, seen: Look) -> None:
+        """Keep a look, and some of its samples now and then."""
+        self.fake = seen.fake
+        if len(self.kept) % self._apart == 0:
+            n = max(16, min(SHOWN, KEPT // seen.fake[0].numel()))
+            self.moments.append((seen.step, seen.fake[:n].clone()))
+        self.kept.append(seen._replace(fake=torch.empty(0)))
+        if len(self.moments) > 2 * MOMENTS:
+            self.moments, self._apart = self.moments[::2], 2 * self._apart
+
+    def widen(self, price: float, spared: float, real: Tensor) -> None:
+        """Drop every second look while there are too many, or they are dearer than what is spared for them a step."""
+        if len(self.kept) > 1:  # the first does more than the others
+            self._prices.append(price)
+        dear = len(self._prices) > 2 and float(np.median(self._prices)) / spared
+        while len(self.kept) > LOOKS or (dear > self.every and len(self.kept) > 2):
+            self.kept, self.every = self.kept[::2], 2 * self.every
+            for before, now in pairwise(self.kept):
+                now.readings["motion", WHOLE] = motion(now.profile, before.profile, real)[None].double()
+
+    def shown(self) -> tuple[Tensor, list[int]]:
+        """Return the samples that are kept, `[moment, n, *shape]`, and their steps; the last look's are among them."""
+        n = len(self.moments[0][1])
+        moments = [*(moment for moment in self.moments if moment[0] < self.last.step), (self.last.step, self.fake[:n])]
+        return torch.stack([samples for _, samples in moments]), [step for step, _ in moments]
