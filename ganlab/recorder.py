@@ -12,7 +12,6 @@ is said once, and training goes on.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import time
@@ -23,31 +22,25 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from rich.console import Console
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
-from ganlab import loop, rng, trace
+from ganlab import loop
 from ganlab.borrowed import BorrowedGame, as_the_user, on_cpu, untouched
 from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
-from ganlab.experiment import Experiment, Run, at_least, outcome
+from ganlab.experiment import Run, at_least
 from ganlab.look import Against, Examples, Look, against, examples_of, latents_of, look, together
 from ganlab.looks import Budget, Looks
 from ganlab.loop import Check, Finding
-from ganlab.measures import measure_all
-from ganlab.objectives import OBJECTIVES
-from ganlab.probes import WHOLE, has_held_out, has_modes
-from ganlab.profiles import motions
+from ganlab.probes import WHOLE
+from ganlab.recorded_run import Seen, Told, run_of
 from ganlab.registry import InputError
 from ganlab.store import Store
-from ganlab.surface import surfaces
-from ganlab.train import LOSSES, SHOWN, environment
-from ganlab.watch import copying, tidy
+from ganlab.train import LOSSES, environment
 
 COST = 0.05
 """Part of the time that looks may take."""
@@ -65,14 +58,6 @@ LOG = logging.getLogger("ganlab")
 
 Sink = Callable[[int, Mapping[str, float]], None]
 """Told the step and what was read at each look, by name."""
-
-
-class Told(NamedTuple):
-    """What the loop said of one step."""
-
-    step: int
-    discriminator: Any
-    generator: Any
 
 
 class Recorder:
@@ -427,75 +412,22 @@ class Recorder:
 
     # --- a run -------------------------------------------------------------------------------------------------------------
 
-    def _as_run(self, at_end: bool = False) -> Run:
-        if self._at is None or not self._looks:
-            why = f"the recorder failed: {self.fault}" if self.fault else "give data=, or real= to each record, and record"
-            raise InputError(f"nothing was seen of {self.name!r} yet; {why}")
-        readings = [(seen.step, {key: value[None] for key, value in seen.readings.items()}) for seen in self._looks.kept]
-        experiment = self._experiment(readings)
-        members = experiment.members()
-        table, arrays = tidy(experiment, members, readings), self._arrays()
-        data, fake = self._at.data, self._looks.fake[None]
-        once = copying(data, fake, members) if has_held_out(data) else {}
-        if at_end:
-            once |= measure_all(data, self._at.real[None], fake)
-            arrays |= self._surface()
-            seen_along = torch.stack([seen.profile for seen in self._looks.kept]).double()
-            arrays["motions"] = motions(seen_along, self._at.real)[None].numpy()
-        if once:
-            last = tidy(experiment, members, [(self._looks.last.step, once)])
-            table = trace.check(pd.concat([table, last], ignore_index=True))
-        place = self._at.game.device
-        about = environment(str(place), self._at.game.dtypes[0], "recorded", self._budget.seconds)
-        about |= {"looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4)}
-        about |= {"fault": self.fault, "mistakes": [asdict(found) for found in self.mistakes]}
-        about |= {"sources": {self._game.objective: OBJECTIVES.entry(self._game.objective).source}}
-        return Run(experiment, table, outcome(experiment, {} if self._broken is None else {0: self._broken}), arrays, about)
-
     @property
     def cost(self) -> float:
         """The part of the time since the first record that was spent in here."""
         return self._budget.cost
 
-    def _experiment(self, readings: Sequence[tuple[int, Any]]) -> Experiment:
-        """Return what the run is, named by what was seen: two runs of one program may differ."""
-        assert self._at is not None
-        content = torch.cat([value.flatten() for _, read in readings for value in read.values()]).numpy()
-        settings = {
-            "objective": self._game.objective, "batch": len(self._at.batch.real), "evaluation": len(self._at.latent[0]),
-            "generator": str(self._game.nets[0]), "discriminator": str(self._game.nets[1]), "penalties": [],
-            "seen": hashlib.sha256(content.tobytes()).hexdigest()[:16],
+    def _as_run(self, at_end: bool = False) -> Run:
+        if self._at is None or not self._looks:
+            why = f"the recorder failed: {self.fault}" if self.fault else "give data=, or real= to each record, and record"
+            raise InputError(f"nothing was seen of {self.name!r} yet; {why}")
+        about = {
+            "looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4),
+            "fault": self.fault, "mistakes": [asdict(found) for found in self.mistakes],
         }  # fmt: skip
-        name, every = self._at.data.name, self._looks.every
-        return Experiment("recorded", self.name, name, (self.seed,), max(1, self._step), every, settings)
-
-    def _arrays(self) -> dict[str, Any]:
-        assert self._at is not None
-        samples, moments = self._looks.shown()
-        arrays: dict[str, Any] = {
-            "generated": samples[None].numpy(),
-            "moments": np.asarray(moments),
-            "real": self._at.real[:SHOWN].float().numpy(),
-        }
-        if self._told and all(x is not None for told in self._told for x in told):
-            arrays["losses"] = np.asarray([told[1:] for told in self._told], np.float32)[None]
-        if has_modes(self._at.data):
-            arrays |= {"modes": self._at.data.modes.numpy(), "std": self._at.data.std.numpy()}
-        return arrays
-
-    def _surface(self) -> dict[str, Any]:
-        """Return the discriminator over the plane, where data lie on it and its net allows that."""
-        assert self._at is not None
-        if self._at.real.shape[1:] != (2,):
-            return {}
-        one = lambda leaf: leaf[None]  # noqa: E731
-        try:
-            with untouched(*(net.module for net in self._game.nets)):
-                state, batch = tree_map(one, (self._at.game.state(), self._at.batch))
-                shown = self._at.data.sample(len(self._at.real), rng.stream(1, "reference"))  # the same plane for all seeds
-                return surfaces(self._at.game, state, batch, shown)
-        except Exception:  # batch norm, for one, has no logit of a place
-            return {}
+        place = environment(str(self._at.game.device), self._at.game.dtypes[0], "recorded", self._budget.seconds)
+        seen = Seen(self._at, self._looks, list(self._told), self._broken, max(1, self._step))
+        return run_of(seen, self.name, self.seed, place | about, at_end)
 
 
 def _wait_for(device: torch.device) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import ganlab
-from ganlab import InputError, Recorder, recorder
+from ganlab import InputError, Recorder, recorded_run
 from ganlab.integrations import LightningCallback, tags, tensorboard, wandb
 from tests import repeating
 
@@ -22,7 +22,7 @@ from tests import repeating
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the measures of the end, which take most of the time, but for one."""
-    monkeypatch.setattr(recorder, "measure_all", lambda *arguments: {("vendi", ("",)): torch.ones(1, 1)})
+    monkeypatch.setattr(recorded_run, "measure_all", lambda *arguments: {("vendi", ("",)): torch.ones(1, 1)})
 
 
 SETTINGS: dict[str, Any] = {"data": "ring8", "every": 2, "cost": 1, "evaluation": 64}

@@ -62,6 +62,7 @@ LAYERS = [
     {"borrowed"},
     {"look"},
     {"looks"},
+    {"recorded_run"},
     {"calibration", "checkpoints", "proposal", "recorder"},
     {"integrations"},
     {"trial"},

@@ -605,7 +605,7 @@ def raising(*_: Any, **__: Any) -> Any:
     raise RuntimeError("out of luck")
 
 
-@pytest.mark.parametrize("broken", ["look", "against", "verdicts_of", "tidy"])
+@pytest.mark.parametrize("broken", ["look", "against", "verdicts_of", "run_of"])
 def test_what_raises_inside_is_said_once_and_training_goes_on(
     broken: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
