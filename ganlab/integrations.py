@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from ganlab.borrowed import refuse_waiting
 from ganlab.experiment import Run
-from ganlab.recorder import Recorder, Sink
+from ganlab.listeners import Sink
+from ganlab.recorder import Recorder
 from ganlab.registry import InputError
 
 PREFIX = "ganlab"

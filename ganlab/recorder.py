@@ -17,7 +17,7 @@ import math
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from ganlab import loop
-from ganlab.borrowed import BorrowedGame, as_the_user, on_cpu, untouched
-from ganlab.diagnoses import DIAGNOSES, Verdicts, verdicts_of
+from ganlab.borrowed import BorrowedGame, on_cpu, untouched
+from ganlab.diagnoses import Verdicts, verdicts_of
 from ganlab.experiment import Run, at_least
-from ganlab.look import Against, Examples, Look, against, examples_of, latents_of, look, together
+from ganlab.listeners import Listeners, Sink
+from ganlab.look import Against, Examples, against, examples_of, latents_of, look, together
 from ganlab.looks import Budget, Looks
 from ganlab.loop import Check, Finding
 from ganlab.probes import WHOLE
@@ -55,10 +55,6 @@ BATCH = 64
 """Real samples at once where no batch was seen."""
 
 LOG = logging.getLogger("ganlab")
-
-Sink = Callable[[int, Mapping[str, float]], None]
-"""Told the step and what was read at each look, by name."""
-
 
 class Recorder:
     """Watches two nets that somebody else trains, and gives verdicts at any step.
@@ -141,9 +137,7 @@ class Recorder:
         at_least("every", every)
         at_least("seed", seed, 0)
         at_least("evaluation", 2 if evaluation is None else evaluation, 2)
-        self._stop_when = [stop_when] if isinstance(stop_when, str) else list(stop_when)
-        for code in self._stop_when:
-            DIAGNOSES.entry(code)
+        self._listeners = Listeners(name, sinks, on_verdict, [stop_when] if isinstance(stop_when, str) else stop_when, status)
         if not isinstance(cost, int | float) or not 0 < cost <= 1:
             raise InputError(f"cost is the part of the time that looks may take, above 0 and at most 1; got {cost!r}")
         self.name, self.seed = name, seed
@@ -153,8 +147,7 @@ class Recorder:
         self._game, self._latents = BorrowedGame(generator, discriminator, objective, n_latents=n_latents), draw
         self._parts = [part for net in self._game.nets for part in net.module.modules()]
         self._evaluation, self._held_out = evaluation, held_out
-        self._sinks, self._store, self._console = list(sinks), None if store is None else Store(store), Console(stderr=True)
-        self._on_verdict, self._status = on_verdict, status
+        self._store = None if store is None else Store(store)
         self._examples: Examples | None = None
         self._gathered: list[tuple[Tensor, ...]] = []
         self._at: Against | None = None
@@ -180,7 +173,6 @@ class Recorder:
 
         # what it costs, and what is said
         self._budget = Budget(cost)
-        self._stop, self._judge_at, self._judge_after, self._said = False, 0, 0.0, ""
         self._n_checked, self._checked = 0, False
 
     # --- what the loop calls -------------------------------------------------------------------------------------------
@@ -207,7 +199,7 @@ class Recorder:
             Whether a failure of `stop_when` is present.
         """
         if self.fault:
-            return self._stop
+            return self._listeners.stop
         started = time.perf_counter()
         self._step = int(step) if isinstance(step, int | np.integer) and step > self._step else self._step + 1
         self._budget.begin(self._step, started)
@@ -228,12 +220,13 @@ class Recorder:
                 with torch.inference_mode(False), on_cpu():
                     self._look()
                     price = time.perf_counter() - started
-                    self._looks.widen(price, self._budget.spared(self._step, price, self._share), self._at.real)
-                    self._judge()
+                    share = self._listeners.share_of(self._budget.share)
+                    self._looks.widen(price, self._budget.spared(self._step, price, share), self._at.real)
+                    self._listeners.judge(self._step, self.verdicts, self._budget.share)
         except Exception as error:  # whatever it is, it is ours and not the user's
             self._stand_aside(error)
         self._budget.spent += time.perf_counter() - started
-        return self._stop
+        return self._listeners.stop
 
     def verdicts(self) -> Verdicts:
         """Return a verdict for each failure mode on this run so far. Raises InputError before the first look."""
@@ -345,7 +338,7 @@ class Recorder:
         if seen.broken and self._broken is None:
             self._broken = self._step, seen.broken
         self._looks.add(seen)
-        self._tell_sinks(seen)
+        self._listeners.tell(seen)
 
     def _read_losses(self) -> None:
         """Fetch the losses that wait, and find the first that is not finite."""
@@ -356,59 +349,6 @@ class Recorder:
                 if loss is not None and not math.isfinite(loss) and self._broken is None:
                     self._broken = told.step, f"{role} loss"
         self._waiting = []
-
-    @property
-    def _is_awaited(self) -> bool:
-        """Whether somebody waits for verdicts while it trains."""
-        return bool(self._on_verdict or self._stop_when or self._status)
-
-    @property
-    def _share(self) -> float:
-        """The part of the time that looks may take, and that verdicts may where they are awaited."""
-        return self._budget.share / 2 if self._is_awaited else self._budget.share
-
-    def _tell_sinks(self, seen: Look) -> None:
-        if not self._sinks:
-            return
-        named = {
-            f"{name}/{part}" if part else name: float(value)
-            for (name, parts), values in seen.readings.items()
-            for part, value in zip(parts, values, strict=True)
-        }
-        for sink in list(self._sinks):
-            try:
-                with as_the_user():
-                    sink(seen.step, named)
-            except Exception as error:  # the recorder goes on without it
-                self._sinks.remove(sink)
-                LOG.warning("a sink of the recorder of %r fails and is told no more: %r", self.name, error)
-
-    def _judge(self) -> None:
-        """Work out verdicts where somebody waits for them, each time a tenth later, or later where they are dear."""
-        began = time.perf_counter()
-        if not self._is_awaited or self._step < self._judge_at or began < self._judge_after:
-            return
-        self._judge_at = self._step + self._step // 10
-        verdicts = self.verdicts()
-        self._stop = self._stop or any(verdicts[code].verdict == "present" for code in self._stop_when)
-        said = verdicts.line()
-        if self._status and (self._console.is_terminal or said != self._said):
-            end = "\r" if self._console.is_terminal else "\n"
-            try:
-                self._console.print(f"step {self._step:,}: {said}", end=end, markup=False, highlight=False)
-            except (OSError, ValueError) as error:  # the terminal is gone
-                self._status = False
-                LOG.warning("the status of the recorder of %r is shown no more: %r", self.name, error)
-        if self._on_verdict and said != self._said:
-            try:
-                with as_the_user():
-                    self._on_verdict(verdicts)
-            except Exception as error:  # the recorder goes on without it
-                self._on_verdict = None
-                LOG.warning("on_verdict of the recorder of %r fails and is called no more: %r", self.name, error)
-        self._said = said
-        now = time.perf_counter()
-        self._judge_after = now if self._budget.share == 1 else now + (now - began) * (1 - self._share) / self._share
 
     # --- a run -------------------------------------------------------------------------------------------------------------
 

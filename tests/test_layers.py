@@ -61,7 +61,7 @@ LAYERS = [
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"borrowed"},
     {"look"},
-    {"looks"},
+    {"listeners", "looks"},
     {"recorded_run"},
     {"calibration", "checkpoints", "proposal", "recorder"},
     {"integrations"},

@@ -936,7 +936,7 @@ def test_a_terminal_that_is_gone_costs_the_status_alone(
         raise OSError(errno.EIO, "Input/output error")
 
     one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1, status=True)
-    monkeypatch.setattr(one._console, "print", gone)
+    monkeypatch.setattr(one._listeners._console, "print", gone)
     for step in range(3):
         one.record(step)
     assert not one.fault
