@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from ganlab import data, nets, probes, reference, watch
+from ganlab import data, nets, profiles, reference, watch
 from ganlab.draws import BLOCK, draw
 from ganlab.engine import MAPS, stack
 from ganlab.experiment import Experiment
@@ -257,7 +257,7 @@ def test_samples_are_looked_at_alike_mapped_and_one_by_one() -> None:
     made = experiment({"variant": "nsgan"})
     game, distribution = build(made)
     state = stack([initial(game, member.seed) for member in made.members()])
-    probes._directions.cache_clear()
+    profiles._directions.cache_clear()
     seen = watch.evaluation(game, distribution, made.members(), 12, 16)
     mapped, looped = (MAPS[way](partial(watch.look_at_samples, game, distribution))(state, seen, {}, ()) for way in MAPS)
     for one, other in zip(tree_leaves(mapped), tree_leaves(looped), strict=True):

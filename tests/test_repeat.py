@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import ganlab
-from ganlab import InputError, Run, Store, recorder, trace
+from ganlab import InputError, Recorder, Run, Store, recorded_run, trace
 from ganlab.experiment import outcome
 from ganlab.repeated import joined, repeat
 from tests import repeating
@@ -31,7 +31,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="processes are counte
 def quick() -> Iterator[None]:
     """Without the measures of the end, which take most of the time, but for one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorder, "measure_all", lambda *arguments: {("vendi", ("",)): torch.ones(1, 1)})
+        patch.setattr(recorded_run, "measure_all", lambda *arguments: {("vendi", ("",)): torch.ones(1, 1)})
         yield
 
 
@@ -97,7 +97,7 @@ def test_seeds_are_kept_as_they_come_and_then_replaced_by_the_run_of_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, seen = Store(tmp_path), list[int]()
-    monkeypatch.setattr(recorder.Recorder, "run", property(lambda self, get=recorder.Recorder.run.fget: _count(get(self))))
+    monkeypatch.setattr(Recorder, "run", property(lambda self, get=Recorder.run.fget: _count(get(self))))
 
     def _count(run: Run) -> Run:
         seen.append(len(store.ids()))
@@ -173,7 +173,7 @@ def test_a_function_that_returns_no_recorder_is_told_after_its_first_seed() -> N
 
 
 def test_a_recorder_that_stood_aside_is_no_member(monkeypatch: pytest.MonkeyPatch) -> None:
-    def train(seed: int) -> recorder.Recorder:
+    def train(seed: int) -> Recorder:
         found = repeating.train(seed)
         if seed == 1:
             found.fault, found._finished = "RuntimeError: planted", None
