@@ -70,11 +70,11 @@ class Listeners:
         self._at = step + step // 10
         verdicts = verdicts_now()
         self.stop = self.stop or any(verdicts[code].verdict == "present" for code in self._stop_when)
-        said = verdicts.line()
+        said = verdicts.named()
         if self._status and (self._console.is_terminal or said != self._said):
             end = "\r" if self._console.is_terminal else "\n"
             try:
-                self._console.print(f"step {step:,}: {said}", end=end, markup=False, highlight=False)
+                self._console.print(f"step {step:,}: {verdicts.line()}", end=end, markup=False, highlight=False)
             except (OSError, ValueError) as error:  # the terminal is gone
                 self._status = False
                 LOG.warning("the status of the recorder of %r is shown no more: %r", self._name, error)

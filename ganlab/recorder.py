@@ -56,6 +56,7 @@ BATCH = 64
 
 LOG = logging.getLogger("ganlab")
 
+
 class Recorder:
     """Watches two nets that somebody else trains, and gives verdicts at any step.
 
@@ -283,7 +284,7 @@ class Recorder:
 
     @property
     def mistakes(self) -> list[Finding]:
-        """What is wrong with the loop itself, as far as it was looked through; empty without `check=True`."""
+        """What is wrong with the loop itself, as far as the run's `environment["checked"]` says; empty without `check=True`."""
         return [] if self._check is None else self._check.findings
 
     def _look_through(self, real: Any, d_loss: Any, g_loss: Any) -> None:
@@ -300,6 +301,8 @@ class Recorder:
             self._check.stop()
             for found in self._check.findings:
                 LOG.warning("the loop of %r: %s", self.name, found)
+            for fault in self._check.faults:
+                LOG.warning("the loop of %r is not looked through to the end, training goes on: %s", self.name, fault)
 
     # --- a step ----------------------------------------------------------------------------------------------------------
 
@@ -364,6 +367,7 @@ class Recorder:
         about = {
             "looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4),
             "fault": self.fault, "mistakes": [asdict(found) for found in self.mistakes],
+            "checked": None if self._check is None else {"steps": self._check.n_steps, "faults": self._check.faults},
         }  # fmt: skip
         place = environment(str(self._at.game.device), self._at.game.dtypes[0], "recorded", self._budget.seconds)
         seen = Seen(self._at, self._looks, list(self._told), self._broken, max(1, self._step))

@@ -6,7 +6,7 @@ import copy
 import io
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,13 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim import optimizer as optimizers
+from torch.utils.data import DataLoader, IterableDataset
 
 import ganlab
 from ganlab.loop import Check, batches, rules, updates
 from ganlab.registry import Entry, InputError
 from tests.broken_loops import PLANTED
-from tests.loops import LATENT, adam, alternate, bce, conv_pair, d_loss, dcgan_steps, pair, real, z
+from tests.loops import BATCH, LATENT, adam, alternate, bce, conv_pair, d_loss, dcgan_steps, pair, real, z
 from tests.sound_loops import SOUND
 
 SEEDS = (0, 1, 2)
@@ -56,6 +57,27 @@ def test_nothing_is_found_in_a_sound_loop(name: str, seed: int) -> None:
     assert not seen.findings, str(seen)
     assert not seen.faults
     assert seen.n_steps > 0
+
+
+class OwnDice(IterableDataset[Tensor]):
+    """Draws by a generator of its own, which each worker gets a copy of."""
+
+    def __init__(self, apart: bool) -> None:
+        self.dice, self.apart = np.random.default_rng(0), apart
+
+    def __iter__(self) -> Iterator[Tensor]:
+        info = torch.utils.data.get_worker_info()
+        if self.apart and info is not None:
+            self.dice = np.random.default_rng([0, info.id])
+        while True:
+            yield torch.from_numpy(self.dice.standard_normal((BATCH, 2), dtype=np.float32))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # the loader's own
+@pytest.mark.parametrize("apart", [False, True])
+def test_workers_that_draw_alike_are_found_where_they_are_processes(apart: bool) -> None:
+    batches: Iterator[Tensor] = iter(DataLoader(OwnDice(apart), batch_size=None, num_workers=2))
+    assert codes(alternate(0, sample=lambda: next(batches))) == (set() if apart else {"L502"})
 
 
 def test_there_are_enough_loops_and_each_rule_has_one_that_breaks_it() -> None:

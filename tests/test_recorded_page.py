@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import ganlab
+from ganlab import trace
 from ganlab.experiment import Run
 from ganlab.pages import pages_of, recorded_page
 from ganlab.pages.page import Figure, Page, Table, Text
@@ -51,7 +53,7 @@ def blocks(page: Page, title: str) -> list[Any]:
 def test_it_names_what_failed_and_what_did_not(collapsed: Run) -> None:
     page = recorded_page(collapsed)
     assert page.title == "Does mine fail on ring8?"
-    assert page.answer == "Mode collapse since step 0. No divergence, non-convergence or vanishing gradients."
+    assert page.answer.startswith("Mode collapse since step 0. No divergence, non-convergence or vanishing gradients. ")
     table, text = blocks(page, "The verdict")
     assert isinstance(table, Table)
     assert isinstance(text, Text)
@@ -111,6 +113,27 @@ def test_mistakes_of_the_loop_come_before_the_evidence(collapsed: Run) -> None:
     assert isinstance(table, Table)
     assert [cell.text for cell in table.cells()[0]] == ["L103", "Missing detach: generator. 2 of 2", "Do."]
     assert "Mistakes in the loop" not in [section.title for section in recorded_page(collapsed).sections]
+
+
+@pytest.mark.parametrize(
+    ("checked", "said"),
+    [
+        ({"steps": 20, "faults": []}, "None was found in the 20 steps that were looked through (ganlab list checks)."),
+        ({"steps": 3, "faults": ["L103: KeyError: 0"]},
+         "Not all could be judged, by a fault of the check and not of the loop: L103: KeyError: 0."),
+    ],
+)  # fmt: skip
+def test_a_loop_in_which_nothing_was_found_is_told_from_one_that_could_not_be_judged(
+    collapsed: Run, checked: dict[str, Any], said: str
+) -> None:
+    run = replace(collapsed, environment={**collapsed.environment, "checked": checked})
+    (text,) = blocks(recorded_page(run), "Mistakes in the loop")
+    assert text.paragraphs == [said]
+
+
+def test_how_many_samples_are_any_good_stands_in_the_answer(collapsed: Run) -> None:
+    last = trace.last(collapsed.trace, "high_quality_share", "default").item()
+    assert recorded_page(collapsed).answer.endswith(f"{last:.0%} of samples of high quality.")
 
 
 def test_one_seed_has_a_page_of_its_own_and_stays_apart_from_our_own_runs(collapsed: Run) -> None:

@@ -310,6 +310,23 @@ def test_without_known_modes_it_is_held_against_real_samples(modes: int, verdict
     assert {"ndb", "coverage", "near_share"} <= set(one.run.trace["name"])
 
 
+def test_samples_that_are_merely_bad_are_no_failure_and_are_not_passed_over() -> None:
+    """Noise far from the data, as diverse as they are: it is neither of the failures, and nobody should think it is good."""
+    points = ganlab.data.get("ring8").sample(4000, rng.stream(5, "data"))
+    far = OfTheRing(8)
+    far.shift.data.fill_(9.0)
+    one, good = (
+        Recorder(generator, mlp(2, 1), data=points, latent=3, every=1, cost=1, name="far") for generator in (far, OfTheRing(8))
+    )
+    for step in range(30):
+        one.record(step)
+        good.record(step)
+    assert one.verdicts()["mode_collapse"].verdict == good.verdicts()["mode_collapse"].verdict == "absent"
+    assert one.verdicts().line().endswith("; 0% of samples near the data")
+    assert "Quality: 0% of samples near the data. Bad samples are by themselves no failure." in repr(one.verdicts())
+    assert int(good.verdicts().quality.partition("%")[0]) > 80
+
+
 class Sure(nn.Module):
     """Knows the generator's samples, and gives it nothing: steep between, flat at both."""
 
@@ -763,6 +780,28 @@ def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(detached: boo
     assert [found["code"] for found in one.run.environment["mistakes"]] == [found.code for found in one.mistakes]
     assert any("L103" in said for said in caplog.messages) != detached
     assert not hasattr(generator, "_forward_hooks") or not generator._forward_hooks
+
+
+def test_a_check_that_fails_is_told_from_one_that_finds_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def planted(*args: object) -> None:
+        raise RuntimeError("out of luck")
+
+    seen = []
+    for broken in (False, True):
+        if broken:
+            monkeypatch.setattr(ganlab.loop.watching.Watch, "_forward", planted)
+        generator, discriminator = mlp(3, 2), mlp(2, 1)
+        with Recorder(generator, discriminator, data=points(), latent=3, every=1, cost=1, check=True) as one:
+            for step in range(3):
+                discriminator(generator(torch.randn(16, 3)))
+                one.record(step)
+        assert one.mistakes == []
+        assert one.fault == ""
+        seen.append(one.run.environment["checked"])
+    assert [found["faults"] for found in seen] == [[], ["a call of the generator: RuntimeError: out of luck"]]
+    assert [said for said in caplog.messages if "not looked through" in said]
 
 
 # --- what others would trip over ---------------------------------------------------------------------------------------

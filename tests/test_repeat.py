@@ -21,6 +21,7 @@ import torch
 import ganlab
 from ganlab import InputError, Recorder, Run, Store, recorded_run, trace
 from ganlab.experiment import outcome
+from ganlab.pages import pages_of
 from ganlab.repeated import joined, repeat
 from tests import repeating
 
@@ -112,6 +113,21 @@ def test_seeds_are_kept_as_they_come_and_then_replaced_by_the_run_of_all(
 def test_other_seeds_are_another_run(three: Run) -> None:
     assert joined({0: alone(0)}).experiment != joined({1: alone(1)}).experiment
     assert joined({0: alone(0)}).experiment == joined({0: alone(0)}).experiment
+
+
+def test_mistakes_of_the_loop_are_told_once_with_their_seeds() -> None:
+    leak = {"code": "L103", "title": "Leak", "where": "generator", "step": 0, "evidence": "2 of 2", "fix": "Detach."}
+    dead = {**leak, "code": "L203", "title": "Dead layer"}
+    runs = {seed: alone(seed) for seed in range(3)}
+    for seed, found, steps, faults in ((0, [leak, dead], 20, []), (1, [leak], 9, []), (2, [], 20, ["bad"])):
+        checked = {"steps": steps, "faults": faults}
+        runs[seed] = replace(runs[seed], environment={**runs[seed].environment, "mistakes": found, "checked": checked})
+    run = joined(runs)
+    assert run.environment["mistakes"] == [{**leak, "seeds": [0, 1]}, {**dead, "seeds": [0]}]
+    assert run.environment["checked"] == {"steps": 9, "faults": ["bad"]}
+    (page,) = pages_of([run])
+    (section,) = [section for section in page.sections if section.title == "Mistakes in the loop"]
+    assert section.blocks[0].cells()[0][0].note == "since step 0 in 2 of 3 seeds"  # type: ignore[union-attr]
 
 
 # --- looks that differ -------------------------------------------------------------------------------------------------

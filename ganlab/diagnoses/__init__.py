@@ -134,8 +134,10 @@ class OneVerdict:
 class Verdicts(Mapping[str, OneVerdict]):
     """Verdicts on one seed, by the code of the diagnosis, and printable."""
 
-    def __init__(self, found: Mapping[str, OneVerdict], looked: str) -> None:
+    def __init__(self, found: Mapping[str, OneVerdict], looked: str, quality: str = "") -> None:
         self._found, self._looked = dict(found), looked
+        self.quality = quality
+        """How many samples are any good, in words: bad ones are not a failure by themselves."""
 
     def __getitem__(self, code: str) -> OneVerdict:
         DIAGNOSES.entry(code)
@@ -152,10 +154,14 @@ class Verdicts(Mapping[str, OneVerdict]):
         """The failures that are there."""
         return [one for one in self._found.values() if one.verdict == "present"]
 
-    def line(self) -> str:
-        """Return the failures that are there, with the step since when, in one line."""
+    def named(self) -> str:
+        """Return the failures that are there, with the step since when."""
         named = ", ".join(f"{one.title.lower()} since step {one.onset:g}" for one in self.present)
         return named or ("no failure" if any(one.verdict == "absent" for one in self._found.values()) else "too early to tell")
+
+    def line(self) -> str:
+        """Return the failures that are there and how good the samples are, in one line."""
+        return "; ".join(part for part in (self.named(), self.quality) if part)
 
     def __repr__(self) -> str:
         lines = []
@@ -163,7 +169,8 @@ class Verdicts(Mapping[str, OneVerdict]):
             since = f" since step {one.onset:g}" if one.verdict == "present" else ""
             lines.append(f"{one.title}: {one.verdict}{since}. {one.evidence}")
             lines += [f"    {one.advice}"] if one.verdict == "present" else []
-        return "\n".join([*lines, self._looked])
+        quality = f"Quality: {self.quality}. Bad samples are by themselves no failure." if self.quality else ""
+        return "\n".join(part for part in (*lines, quality, self._looked) if part)
 
 
 def verdicts_of(run: Run, member: int = 0) -> Verdicts:
@@ -185,7 +192,17 @@ def verdicts_of(run: Run, member: int = 0) -> Verdicts:
         found,
         f"From {n} looks, {every} steps apart{fewer}, at one seed: how often this happens takes more of them, "
         "as by ganlab.repeat(train, seeds=32).",
+        _quality(run, member),
     )
+
+
+def _quality(run: Run, member: int) -> str:
+    """Return the share of samples that are any good at the last step; nothing where it was not counted."""
+    for name, index, said in (("high_quality_share", "default", "of high quality"), ("near_share", "", "near the data")):
+        if ((run.trace["name"] == name) & (run.trace["index"] == index)).any():
+            share = trace.last(run.trace, name, index).get(member, np.nan)
+            return f"{share:.0%} of samples {said}" if np.isfinite(share) else ""
+    return ""
 
 
 def _over_seeds(code: str, where: str, members: pd.DataFrame, source: str, texts: dict[str, str]) -> Diagnosis:

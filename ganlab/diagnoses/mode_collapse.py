@@ -149,7 +149,8 @@ def _evidence(seen: _Seen, lost: np.ndarray, tilt: float, at: tuple[int, int]) -
         said.append(f"spread overall {overall:.2f} of the data's")
     if not seen.countable[at] and np.isfinite(diversity):
         near = f"{seen.quality[at]:.0%} of samples near the data, too few to count"
-        said.append(f"{near}; diversity of all {diversity:.2f} of the data's")
+        spread = f"diversity of all {diversity:.2f} of the data's" if diversity < 1 else "all are no less diverse than the data"
+        said.append(f"{near}; {spread}")
     if not said:
         said.append(f"all {len(lost)} {seen.parts} held, weights off by {tilt:.2f}")
     if seen.parts == "cells":

@@ -15,7 +15,7 @@ from ganlab.diagnoses import RATE, Diagnoses, Diagnosis, compare, corrected, dia
 from ganlab.experiment import Run
 from ganlab.pages.measures import measured
 from ganlab.pages.page import Cell, Figure, Page, Section, Table, Text
-from ganlab.pages.shared import distinct, environment, settings, sources
+from ganlab.pages.shared import distinct, environment, mistakes, settings, sources
 
 CEILING = 1 - math.exp(-4.5)
 """Share of high-quality samples of a perfect sampler under the default rule, in any dimension."""
@@ -53,6 +53,7 @@ def gan_page(runs: Sequence[Run], name: str = "mode_collapse", title: str = "Do 
         curves += [curves_figure(group, data, colours, *what) for what in CURVES if has(group, what[0])]
     sections = [
         Section("The verdict", [_matrix(runs, found, colours), every_failure(runs, all_found, colours)]),
+        Section("Mistakes in the loop", [block for run in runs for block in mistakes(run)]),
         Section("The verdict: against the plain GAN", _comparisons(by_data, colours)),
         Section("The evidence: samples", evidence),
         Section("The evidence: measures of the samples", [table for table in measures if table]),
@@ -73,9 +74,8 @@ def has(runs: Sequence[Run], name: str) -> bool:
 def _answer(found: Sequence[Diagnosis]) -> str:
     if not any(d.n for d in found):
         return f"No run could be judged: {found[0].evidence}."
-    n = {
-        verdict: sum(d.verdict == verdict for d in found) for verdict in ("present", "absent", "inconclusive", "not applicable")
-    }
+    words = ("present", "absent", "inconclusive", "not applicable")
+    n = {word: sum(d.verdict == word for d in found) for word in words}
     failures, seeds = sum(d.failures for d in found), sum(d.n for d in found)
     tolerated = f"{stats.TOLERATED_RATE:.0%}"
     parts = [

@@ -10,7 +10,7 @@ from ganlab.experiment import Run
 from ganlab.pages.gans import CURVES, curves_figure, definitions, has, images_figure, samples_figure
 from ganlab.pages.measures import measured
 from ganlab.pages.page import Block, Cell, Figure, Page, Section, Table, Text
-from ganlab.pages.shared import environment, settings, sources
+from ganlab.pages.shared import environment, mistakes, settings, sources
 
 
 def recorded_page(run: Run) -> Page:
@@ -23,7 +23,7 @@ def recorded_page(run: Run) -> Page:
     measures = measured([run], e.data, colours)
     sections = [
         Section("The verdict", [_verdicts(found), Text([*_advice(found), _how_often(run)])]),
-        Section("Mistakes in the loop", _mistakes(run)),
+        Section("Mistakes in the loop", mistakes(run)),
         Section("The evidence: samples", _samples(run, colours)),
         Section("The evidence: over time", [curves_figure([run], e.data, colours, *c) for c in shown if has([run], c[0])]),
         Section("The evidence: measures of the samples", [measures] if measures else []),
@@ -42,6 +42,7 @@ def _answer(found: Verdicts) -> str:
     said = [f"{_listed(here)}.".capitalize()] if here else []
     said += [f"No {_listed(absent, 'or')}."] if absent else []
     said += [f"It is too early to tell about {_listed(open_)}."] if open_ else []
+    said += [f"{found.quality[:1].upper()}{found.quality[1:]}."] if found.quality else []
     return " ".join(said) or "Nothing could be judged."
 
 
@@ -58,15 +59,6 @@ def _verdicts(found: Verdicts) -> Table:
         rows.append([one.title, Cell(one.verdict, tone=tone, note=since), one.evidence])
     caption = "A verdict is about this run. What each failure is, and since when a run is called failed, stands below."
     return Table("What was looked for, and found", ["failure", "verdict", "evidence"], rows, caption)
-
-
-def _mistakes(run: Run) -> list[Block]:
-    rows: list[list[Cell | str]] = [
-        [Cell(m["code"], note=f"since step {m['step']}"), f"{m['title']}: {m['where']}. {m['evidence']}", m["fix"]]
-        for m in run.environment["mistakes"]
-    ]
-    caption = "What was seen in the first steps that the loop trained. A mistake here comes before any verdict above."
-    return [Table("What is wrong with the program", ["code", "what was seen", "what to change"], rows, caption)] if rows else []
 
 
 def _advice(found: Verdicts) -> list[str]:

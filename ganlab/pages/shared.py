@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ganlab import stats, trace
 from ganlab.experiment import Run
-from ganlab.pages.page import Cell, Table
+from ganlab.pages.page import Block, Cell, Table, Text
 
 Written = Callable[[float], str]
 """How a value is written, such as "12.3%"."""
@@ -113,6 +113,27 @@ def sources(runs: Sequence[Run]) -> list[str]:
     """Return the bibliography: where each named part comes from."""
     sources = {name: source for run in runs for name, source in run.environment.get("sources", {}).items()}
     return [f"{name}: {source}" for name, source in sources.items()]
+
+
+def mistakes(run: Run) -> list[Block]:
+    """Return what was found wrong with the loop of a recorded run; nothing where it was not looked through."""
+    checked, found = run.environment.get("checked"), run.environment.get("mistakes", [])
+    rows: list[list[Cell | str]] = []
+    for m in found:
+        seeds = f" in {len(m['seeds'])} of {len(run.experiment.seeds)} seeds" if "seeds" in m else ""
+        note = f"since step {m['step']}{seeds}"
+        rows.append([Cell(m["code"], note=note), f"{m['title']}: {m['where']}. {m['evidence']}", m["fix"]])
+    caption = "What was seen in the first steps that the loop trained. A mistake here comes before any verdict above."
+    blocks: list[Block] = []
+    if rows:
+        title = f"What is wrong with the loop of {run.experiment.subject}"
+        blocks.append(Table(title, ["code", "what was seen", "what to change"], rows, caption))
+    if checked and checked["faults"]:
+        faults = "; ".join(checked["faults"])
+        blocks.append(Text([f"Not all could be judged, by a fault of the check and not of the loop: {faults}."]))
+    elif checked and not rows:
+        blocks.append(Text([f"None was found in the {checked['steps']} steps that were looked through (ganlab list checks)."]))
+    return blocks
 
 
 def compared(run: Run) -> int:
