@@ -7,7 +7,6 @@ that is worked out here may need torch's threads. Where forks are not safe, on o
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import warnings
@@ -16,6 +15,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
+
+from ganlab.processes import n_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,7 +32,7 @@ def forked(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
     >>> forked(lambda x: x**2, [1, 2, 3])
     [1, 4, 9]
     """
-    n_children = min(os.cpu_count() or 1, len(items))
+    n_children = min(n_cores(), len(items))
     able = sys.platform == "linux" and not multiprocessing.current_process().daemon  # which may have no children
     found = _brought_back(function, items, n_children) if able and n_children > 1 else {}
     return [found[i] if i in found else function(item) for i, item in enumerate(items)]

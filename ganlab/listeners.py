@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 
 from ganlab.borrowed import as_the_user
 from ganlab.diagnoses import DIAGNOSES, Verdicts
@@ -16,6 +20,21 @@ LOG = logging.getLogger("ganlab")
 
 Sink = Callable[[int, Mapping[str, float]], None]
 """Told the step and what was read at each look, by name."""
+
+LEARNING = 20
+"""Looks in which a generator may learn: what was wrong from the first look on stops no loop before, since every untrained
+generator lacks spread."""
+
+
+class Moment(NamedTuple):
+    """How far a recorder is when verdicts are worked out."""
+
+    step: int
+    first: int
+    """Step of the first look."""
+    n_looks: int
+    broken: bool
+    """Whether something was not finite."""
 
 
 class Listeners:
@@ -33,7 +52,8 @@ class Listeners:
         self._name, self._sinks, self._on_verdict, self._status = name, list(sinks), on_verdict, status
         self._stop_when = stop_when
         self._console = Console(stderr=True)
-        self._at, self._after, self._said = 0, 0.0, ""
+        self._at, self._after, self._alarmed = 0, 0.0, False
+        self._said, self._line, self._open = "", "", False
         self.stop = False
         """Whether a failure of `stop_when` was present."""
 
@@ -62,29 +82,56 @@ class Listeners:
                 self._sinks.remove(sink)
                 LOG.warning("a sink of the recorder of %r fails and is told no more: %r", self._name, error)
 
-    def judge(self, step: int, verdicts_now: Callable[[], Verdicts], cost: float) -> None:
-        """Work out verdicts where somebody waits for them, each time a tenth later, or later where they are dear."""
+    def judge(self, at: Moment, verdicts_now: Callable[[], Verdicts], cost: float) -> None:
+        """Work out verdicts where somebody waits for them, each time a tenth later, or later where they are dear.
+
+        What is not finite is told at once.
+        """
         began = time.perf_counter()
-        if not self._await_verdicts or step < self._at or began < self._after:
+        if not self._await_verdicts:
             return
-        self._at = step + step // 10
-        verdicts = verdicts_now()
-        self.stop = self.stop or any(verdicts[code].verdict == "present" for code in self._stop_when)
-        said = verdicts.named()
-        if self._status and (self._console.is_terminal or said != self._said):
-            end = "\r" if self._console.is_terminal else "\n"
-            try:
-                self._console.print(f"step {step:,}: {verdicts.line()}", end=end, markup=False, highlight=False)
-            except (OSError, ValueError) as error:  # the terminal is gone
-                self._status = False
-                LOG.warning("the status of the recorder of %r is shown no more: %r", self._name, error)
-        if self._on_verdict and said != self._said:
+        alarmed = at.broken and not self._alarmed
+        if not alarmed and (at.step < self._at or began < self._after):
+            self._show(at.step)
+            return
+        self._at, self._alarmed = at.step + at.step // 10, at.broken
+        verdicts, before = verdicts_now(), self._said
+        self._said, self._line = verdicts.named(), verdicts.line()
+        for one in verdicts.present:
+            late = one.onset > at.first or at.n_looks >= LEARNING
+            self.stop = self.stop or (one.code in self._stop_when and (late or one.code == "divergence"))
+        changed = self._said != before
+        self._show(at.step, changed)
+        if self._on_verdict and changed:
             try:
                 with as_the_user():
                     self._on_verdict(verdicts)
             except Exception as error:  # the recorder goes on without it
                 self._on_verdict = None
                 LOG.warning("on_verdict of the recorder of %r fails and is called no more: %r", self._name, error)
-        self._said = said
         now, share = time.perf_counter(), self.share_of(cost)
         self._after = now if cost == 1 else now + (now - began) * (1 - share) / share
+
+    def _show(self, step: int, changed: bool = False) -> None:
+        """Keep one line up to date on a terminal; elsewhere print one where a verdict changed."""
+        if not self._status or not (changed or self._console.is_terminal):
+            return
+        line = f"step {step:,}: {self._line}"
+        try:
+            if self._console.is_terminal:
+                self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+                line, end = line[: self._console.width - 1], ""
+                self._open = True
+            else:
+                end = "\n"
+            self._console.print(line, end=end, markup=False, highlight=False, soft_wrap=True)
+        except (OSError, ValueError) as error:  # the terminal is gone
+            self._status = False
+            LOG.warning("the status of the recorder of %r is shown no more: %r", self._name, error)
+
+    def close(self) -> None:
+        """Leave the line of the terminal for whoever prints next."""
+        if self._status and self._open:
+            self._open = False
+            with suppress(OSError, ValueError):
+                self._console.print()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -34,7 +36,7 @@ class Budget:
         self.share = share
         """At most 1, which is no limit."""
         self.spent = 0.0
-        self._began, self._first = 0.0, 0
+        self._began, self._first, self._since = 0.0, 0, 0.0
 
     def begin(self, step: int, now: float) -> None:
         """Note when the first step was done; nothing happens at later ones."""
@@ -52,8 +54,19 @@ class Budget:
 
     @property
     def cost(self) -> float:
-        """The part of the time since the first step that was spent."""
-        return self.spent / max(self.seconds, 1e-9)
+        """The part of the time since the first step that was spent, on what is being done now as well."""
+        now = time.perf_counter() - self._since if self._since else 0.0
+        return (self.spent + now) / max(self.seconds, 1e-9)
+
+    @contextmanager
+    def booked(self) -> Iterator[None]:
+        """Add what is done inside to what was spent."""
+        self._since = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent += time.perf_counter() - self._since
+            self._since = 0.0
 
     def spared(self, step: int, price: float, share: float) -> float:
         """Return the seconds that each step leaves for looks, `price` of which were just spent and are not booked yet."""

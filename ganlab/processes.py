@@ -17,6 +17,11 @@ done: Any = None
 """Where this process says how much of its work is done; set once per process when it starts."""
 
 
+def n_cores() -> int:
+    """Return on how many cores this process may run, which can be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Worker:
     """One spawned process in a pool of its own, so that its death breaks nothing but what it does."""
 

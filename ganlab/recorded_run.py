@@ -21,16 +21,9 @@ from ganlab.objectives import OBJECTIVES
 from ganlab.probes import has_held_out, has_modes
 from ganlab.profiles import motions
 from ganlab.surface import surfaces
+from ganlab.told import Told
 from ganlab.train import SHOWN
 from ganlab.watch import copying, tidy
-
-
-class Told(NamedTuple):
-    """What the loop said of one step."""
-
-    step: int
-    discriminator: Any
-    generator: Any
 
 
 class Seen(NamedTuple):

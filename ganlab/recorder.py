@@ -13,10 +13,8 @@ is said once, and training goes on.
 from __future__ import annotations
 
 import logging
-import math
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,29 +22,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ganlab import loop
 from ganlab.borrowed import BorrowedGame, on_cpu, untouched
-from ganlab.diagnoses import Verdicts, verdicts_of
+from ganlab.diagnoses import Verdicts, undecided, verdicts_of
 from ganlab.experiment import Run, at_least
-from ganlab.listeners import Listeners, Sink
+from ganlab.listeners import Listeners, Moment, Sink
 from ganlab.look import Against, Examples, against, examples_of, latents_of, look, together
 from ganlab.looks import Budget, Looks
 from ganlab.loop import Check, Finding
 from ganlab.probes import WHOLE
-from ganlab.recorded_run import Seen, Told, run_of
+from ganlab.recorded_run import Seen, run_of
 from ganlab.registry import InputError
 from ganlab.store import Store
-from ganlab.train import LOSSES, environment
+from ganlab.told import Losses, unlike, whole
+from ganlab.train import environment
 
 COST = 0.05
 """Part of the time that looks may take."""
-
-PENDING = 512
-"""Losses that wait where they are until they are read together, so that no step waits for a device."""
 
 GATHERED = 1000
 """Real samples that `record` is given before they are enough; a perfect sampler held against so few is not flagged."""
@@ -72,7 +67,8 @@ class Recorder:
     objective
         What the players minimise, by name (`ganlab list objectives`): which signal the generator gets depends on it.
     latent
-        Size of a latent, its shape, a function that draws n, or a tensor of fixed ones. None reads it off the first layer.
+        Size of a latent or its shape, then drawn from a standard normal distribution; a function that draws n, or a tensor of
+        fixed ones. None reads the size off the first layer.
     every
         Steps between two looks; more when looks are dear or many.
     held_out
@@ -93,15 +89,16 @@ class Recorder:
     on_verdict
         Called with all verdicts when one of them changes; left out from then on when it fails.
     stop_when
-        Codes of diagnoses, such as "divergence": `record` returns True once one of them is present.
+        Codes of diagnoses, such as "divergence": `record` returns True once one of them is present. What was there from the
+        first look on counts after `listeners.LEARNING` looks, divergence at once.
     status
-        Whether to print a line about each look on a terminal, and elsewhere about each change of a verdict.
+        Whether to keep a line up to date on a terminal, and to print one elsewhere when a verdict changes.
 
     Raises
     ------
     InputError
-        For nets, data or latents that do not fit each other, and for names that are not known. `record` and `close` raise
-        nothing.
+        For nets, data or latents that do not fit each other, and for names that are not known. `record`, `verdicts` and
+        `close` raise nothing.
 
     Example
     -------
@@ -144,6 +141,8 @@ class Recorder:
         self.name, self.seed = name, seed
         self.fault = ""
         """What failed in here, if anything did; nothing is seen from then on."""
+        self.notes: list[str] = []
+        """What looks odd about what it was given; on the page of the run, too."""
         draw, n_latents = latents_of(generator, latent, seed)
         self._game, self._latents = BorrowedGame(generator, discriminator, objective, n_latents=n_latents), draw
         self._parts = [part for net in self._game.nets for part in net.module.modules()]
@@ -167,8 +166,7 @@ class Recorder:
         # what is seen
         self._step, self._looks, self._past = -1, Looks(every), torch.empty(0)
         self._modes: list[bool] = []
-        self._waiting: list[Told] = []
-        self._told: deque[Told] = deque(maxlen=LOSSES)
+        self._losses = Losses()
         self._broken: tuple[int, str] | None = None
         self._finished: Run | None = None
 
@@ -202,15 +200,14 @@ class Recorder:
         if self.fault:
             return self._listeners.stop
         started = time.perf_counter()
-        self._step = int(step) if isinstance(step, int | np.integer) and step > self._step else self._step + 1
+        counted = whole(step)
+        self._step = counted if counted is not None and counted > self._step else self._step + 1
         self._budget.begin(self._step, started)
         try:
             self._finished = None
             self._look_through(real, d_loss, g_loss)
-            if d_loss is not None or g_loss is not None:
-                self._waiting.append(Told(self._step, _kept(d_loss), _kept(g_loss)))
-            if len(self._waiting) >= PENDING:
-                self._read_losses()
+            if self._losses.tell(self._step, d_loss, g_loss) and self._read_losses():
+                self._judge()
             if self._at is None:
                 with torch.inference_mode(False), on_cpu():
                     self._gather(real, inputs)
@@ -223,16 +220,31 @@ class Recorder:
                     price = time.perf_counter() - started
                     share = self._listeners.share_of(self._budget.share)
                     self._looks.widen(price, self._budget.spared(self._step, price, share), self._at.real)
-                    self._listeners.judge(self._step, self.verdicts, self._budget.share)
+                self._judge()
         except Exception as error:  # whatever it is, it is ours and not the user's
             self._stand_aside(error)
         self._budget.spent += time.perf_counter() - started
         return self._listeners.stop
 
     def verdicts(self) -> Verdicts:
-        """Return a verdict for each failure mode on this run so far. Raises InputError before the first look."""
-        with on_cpu():
-            return verdicts_of(self._as_run())
+        """Return a verdict for each failure mode on this run so far: all inconclusive before the first look. Raises nothing."""
+        with self._budget.booked():
+            return self._verdicts()
+
+    def _verdicts(self) -> Verdicts:
+        if self._at is None or not self._looks:
+            return undecided(self._nothing())
+        try:
+            with on_cpu():
+                return verdicts_of(self._as_run())
+        except Exception as error:
+            self._stand_aside(error)
+            return undecided(self.fault)
+
+    def _judge(self) -> None:
+        if self._looks:
+            at = Moment(self._step, self._looks.kept[0].step, len(self._looks), self._broken is not None)
+            self._listeners.judge(at, self._verdicts, self._budget.share)
 
     @property
     def run(self) -> Run:
@@ -240,7 +252,7 @@ class Recorder:
 
         Raises InputError where nothing was seen.
         """
-        with on_cpu():
+        with self._budget.booked(), on_cpu():
             return self._last()
 
     def _last(self) -> Run:
@@ -264,10 +276,12 @@ class Recorder:
     def close(self) -> None:
         """Look a last time, and write the run into the store if there is one. Raises nothing."""
         self._end_check()
+        self._listeners.close()
         try:
-            self._look_last()
-            if self._store and self._budget.has_begun and (self._looks or not self.fault):
-                self._store.save(self.run)
+            with self._budget.booked(), on_cpu():
+                self._look_last()
+                if self._store and self._budget.has_begun and (self._looks or not self.fault):
+                    self._store.save(self._last())
         except Exception as error:
             self._stand_aside(error)
 
@@ -319,7 +333,11 @@ class Recorder:
             self._gathered.append(tuple(part.detach().cpu().clone() for part in (real, *inputs)))
             if sum(len(real) for real, *_ in self._gathered) < GATHERED:
                 return
+        given = self._examples is not None
         self._hold(len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH)
+        if given and self._at is not None and (note := unlike(real, self._at.real)):
+            self.notes.append(note)
+            LOG.warning("the recorder of %r: %s", self.name, note)
 
     def _hold(self, batch: int) -> None:
         """Hold the nets against what is there from now on."""
@@ -334,24 +352,23 @@ class Recorder:
         before = self._looks.last.profile if self._looks else ()
         seen, self._past = look(self._at, self._step, before, self._past)
         self._read_losses()
-        if self._told and self._told[-1].step == self._step:
-            told = zip(("discriminator", "generator"), self._told[-1][1:], strict=True)
-            own = {(f"{role}_loss", WHOLE): torch.tensor([x], dtype=torch.float64) for role, x in told if x is not None}
-            seen.readings.update(own)
+        for told in list(self._losses.read)[-1:]:
+            if told.step == self._step:
+                seen.readings.update({
+                    (f"{role}_loss", WHOLE): torch.tensor([loss], dtype=torch.float64) for role, loss in told.by_role()
+                })  # fmt: skip
         if seen.broken and self._broken is None:
             self._broken = self._step, seen.broken
         self._looks.add(seen)
         self._listeners.tell(seen)
 
-    def _read_losses(self) -> None:
-        """Fetch the losses that wait, and find the first that is not finite."""
-        for told in self._waiting:
-            losses = [None if x is None else float(x) for x in told[1:]]
-            self._told.append(Told(told.step, *losses))
-            for role, loss in zip(("discriminator", "generator"), losses, strict=True):
-                if loss is not None and not math.isfinite(loss) and self._broken is None:
-                    self._broken = told.step, f"{role} loss"
-        self._waiting = []
+    def _read_losses(self) -> bool:
+        """Fetch the losses that wait, and return whether the first was found that is not finite."""
+        self._losses.fetch()
+        if self._broken is not None or self._losses.broken is None:
+            return False
+        self._broken = self._losses.broken
+        return True
 
     # --- a run -------------------------------------------------------------------------------------------------------------
 
@@ -360,17 +377,20 @@ class Recorder:
         """The part of the time since the first record that was spent in here."""
         return self._budget.cost
 
+    def _nothing(self) -> str:
+        why = f"the recorder failed: {self.fault}" if self.fault else "give data=, or real= to each record, and record"
+        return f"nothing was seen of {self.name!r} yet; {why}"
+
     def _as_run(self, at_end: bool = False) -> Run:
         if self._at is None or not self._looks:
-            why = f"the recorder failed: {self.fault}" if self.fault else "give data=, or real= to each record, and record"
-            raise InputError(f"nothing was seen of {self.name!r} yet; {why}")
+            raise InputError(self._nothing())
         about = {
             "looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4),
-            "fault": self.fault, "mistakes": [asdict(found) for found in self.mistakes],
+            "fault": self.fault, "notes": list(self.notes), "mistakes": [asdict(found) for found in self.mistakes],
             "checked": None if self._check is None else {"steps": self._check.n_steps, "faults": self._check.faults},
         }  # fmt: skip
         place = environment(str(self._at.game.device), self._at.game.dtypes[0], "recorded", self._budget.seconds)
-        seen = Seen(self._at, self._looks, list(self._told), self._broken, max(1, self._step))
+        seen = Seen(self._at, self._looks, list(self._losses.read), self._broken, max(1, self._step))
         return run_of(seen, self.name, self.seed, place | about, at_end)
 
 
@@ -378,12 +398,6 @@ def _wait_for(device: torch.device) -> None:
     """Wait until a device has done what it was told before."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _kept(loss: Any) -> Any:
-    if not isinstance(loss, Tensor):
-        return loss
-    return loss.detach().mean(dtype=torch.float32) if loss.ndim else loss.detach().clone()
 
 
 @contextmanager

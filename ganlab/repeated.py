@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ganlab.experiment import BY_MEMBER, Experiment, Run, at_least, join, outcome, schedule
-from ganlab.processes import Worker
+from ganlab.processes import Worker, n_cores
 from ganlab.registry import InputError
 from ganlab.store import Store
 
@@ -37,6 +37,9 @@ Train = Callable[[int], Any]
 
 SHOWN = 3
 """Missing seeds that are told with their errors; the run's environment has them all."""
+
+NORMS = ("generator_norm", "discriminator_norm")
+"""What is read of the nets alone, and not of the samples that a recorder draws by its own seed."""
 
 REACH = (
     'define it at the top of a module or script, and call ganlab.repeat under `if __name__ == "__main__":`; '
@@ -103,7 +106,7 @@ def repeat(
     at_least("workers", 1 if workers is None else workers)
     if not callable(train):
         raise InputError(f"train must be a function of the seed; got {type(train).__name__}")
-    n_workers = min(workers or os.cpu_count() or 1, len(asked))
+    n_workers = min(workers or n_cores(), len(asked))
     if n_workers > 1:
         _check_reachable(train)
     gathered = _Gathered(asked, None if store is None else Store(store))
@@ -267,7 +270,8 @@ def joined(runs: Mapping[int, Run]) -> Run:
     Raises
     ------
     InputError
-        When runs differ in nets, objective, data, evaluation, or in how long they are though they did not diverge.
+        When runs differ in nets, objective, data, evaluation, or in how long they are though they did not diverge; and when
+        two of them are the same.
     """
     seeds, members = tuple(runs), list(runs.values())
     if not members:
@@ -324,11 +328,17 @@ def _differ(a: Run, b: Run) -> str:
     for key in dict.fromkeys([*named[0], *named[1]]):
         if (first := named[0].get(key)) != (second := named[1].get(key)):
             return f"their {key} differs: {first!r} and {second!r}"
+    if a is not b and all(np.array_equal(_values(a, name), _values(b, name)) for name in NORMS):
+        return "both have the same nets at every look, to the last bit; train must not set a seed of its own"
     ends = [_end(run) for run in (a, b)]
     short = (a, b)[ends[0] > ends[1]]
     if ends[0] != ends[1] and short.outcome["status"].iloc[0] != "diverged":
         return f"they end at steps {ends[0]} and {ends[1]}; train all seeds for the same number of steps, without stop_when"
     return ""
+
+
+def _values(run: Run, name: str) -> np.ndarray:
+    return run.trace.loc[run.trace["name"] == name, "value"].to_numpy()
 
 
 def _steps(run: Run) -> list[int]:

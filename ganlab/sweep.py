@@ -8,7 +8,6 @@ kill at any moment, loses the blocks in progress and nothing else; the same call
 from __future__ import annotations
 
 import importlib
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -22,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from ganlab import processes
 from ganlab.blocks import Block, device_of, fit
 from ganlab.experiment import Experiment, Run, at_least
-from ganlab.processes import Worker
+from ganlab.processes import Worker, n_cores
 from ganlab.registry import InputError
 from ganlab.store import Store
 
@@ -63,7 +62,7 @@ def sweep(
     """
     store.prepare()
     console = console or Console(stderr=True)
-    workers = workers or os.cpu_count() or 1
+    workers = workers or n_cores()
     if block is not None:
         at_least("block", block)
     missing = [e for e in dict.fromkeys(experiments) if not _is_stored(e, store, console)]
@@ -202,7 +201,7 @@ def _named(block: Block) -> Iterator[None]:
 
 def _in_processes(blocks: Sequence[Block], store: Store, n_workers: int, account: _Account) -> list[Block]:
     """Train blocks in processes, and return those whose worker died each time."""
-    workers = [Worker(max(1, (os.cpu_count() or 1) // n_workers)) for _ in range(n_workers)]
+    workers = [Worker(max(1, n_cores() // n_workers)) for _ in range(n_workers)]
     idle, todo, tries = list(workers), deque(blocks), Counter[Block]()
     failed: list[Block] = []
     busy: dict[Future[None], tuple[Worker, Block]] = {}

@@ -28,7 +28,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is
 
 @pytest.fixture(autouse=True)
 def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab.forked.os.cpu_count", lambda: 3)
+    monkeypatch.setattr("ganlab.forked.n_cores", lambda: 3)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 50])
@@ -89,7 +89,7 @@ def test_without_forks_all_is_done_here(why: str, monkeypatch: pytest.MonkeyPatc
     if why == "system":
         monkeypatch.setattr("ganlab.forked.sys.platform", "darwin")
     elif why == "cores":
-        monkeypatch.setattr("ganlab.forked.os.cpu_count", lambda: None)
+        monkeypatch.setattr("ganlab.forked.n_cores", lambda: 1)
     else:
         monkeypatch.setattr("os.fork", full)
     assert forked(lambda _: os.getpid(), range(4)) == [os.getpid()] * 4
@@ -115,7 +115,7 @@ def wait(i):
     time.sleep(float(sys.argv[2]))
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with Ctrl-C ignored
-with patch("os.cpu_count", lambda: 3):
+with patch("ganlab.forked.n_cores", lambda: 3):
     forked(wait, range(30))
 """
     patience = "100" if how == "ctrl-c" else "1"

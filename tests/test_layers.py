@@ -32,7 +32,8 @@ LOOP = ("backward", "batches", "graphs", "hooks", "losses", "modules", "record",
 REFERENCE = ("loop", "losses", "objectives", "optimizers", "past", "penalties", "players", "regularizers", "rules")
 
 LAYERS = [
-    {"forked", "registry"},
+    {"processes", "registry"},
+    {"forked"},
     {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
     {"by_hand", "engine", "layers", "recurrent", "rng"},
     {"by_autograd"},
@@ -56,12 +57,12 @@ LAYERS = [
     {"reference", *(f"reference.{name}" for name in REFERENCE), "autoencoders", "decoded", "learning", "supervised"},
     {"applications"} | {f"applications.{name}" for name in ("augmentation", "semi_supervised", "translation", "two_players")},
     {"memory"},
-    {"blocks", "flops", "processes", "throughput", "workers"},
+    {"blocks", "flops", "throughput", "workers"},
     {"convergence", "frozen", "planted", "remedies", "repeated", "sweep", "timing"}
     | {"diagnoses", *(f"diagnoses.{name}" for name in DIAGNOSES)},
     {"borrowed"},
     {"look"},
-    {"listeners", "looks"},
+    {"listeners", "looks", "told"},
     {"recorded_run"},
     {"calibration", "checkpoints", "proposal", "recorder"},
     {"integrations"},

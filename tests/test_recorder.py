@@ -612,7 +612,7 @@ def test_batch_norm_that_waits_for_other_processes_is_refused(monkeypatch: pytes
 
 def test_nothing_seen_is_said() -> None:
     with pytest.raises(InputError, match="nothing was seen of 'mine' yet; give data="):
-        Recorder(mlp(3, 2), mlp(2, 1), latent=3, name="mine").verdicts()
+        _ = Recorder(mlp(3, 2), mlp(2, 1), latent=3, name="mine").run
 
 
 # --- it never hurts ----------------------------------------------------------------------------------------------------------

@@ -130,6 +130,13 @@ def test_mistakes_of_the_loop_are_told_once_with_their_seeds() -> None:
     assert section.blocks[0].cells()[0][0].note == "since step 0 in 2 of 3 seeds"  # type: ignore[union-attr]
 
 
+def test_seeds_that_train_alike_are_refused() -> None:
+    """As where the function sets a seed itself: their rate would be that of one seed."""
+    torch.manual_seed(0)
+    with pytest.raises(InputError, match="seeds 0 and 1 cannot be joined into one run: both have the same nets"):
+        repeat(repeating.reseeds, seeds=3, workers=1)
+
+
 # --- looks that differ -------------------------------------------------------------------------------------------------
 
 

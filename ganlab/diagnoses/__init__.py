@@ -191,9 +191,18 @@ def verdicts_of(run: Run, member: int = 0) -> Verdicts:
     return Verdicts(
         found,
         f"From {n} looks, {every} steps apart{fewer}, at one seed: how often this happens takes more of them, "
-        "as by ganlab.repeat(train, seeds=32).",
+        "as by ganlab.repeat(train, seeds=32)." + "".join(f"\nNote: {note}." for note in run.environment.get("notes", [])),
         _quality(run, member),
     )
+
+
+def undecided(why: str) -> Verdicts:
+    """Return verdicts that say nothing yet, and why."""
+    found = {}
+    for entry in DIAGNOSES.entries():
+        texts = {name: entry.facts[name] for name in ("title", "threshold", "advice")} | {"source": entry.source}
+        found[entry.name] = OneVerdict(entry.name, verdict="inconclusive", onset=np.nan, evidence=why, **texts)
+    return Verdicts(found, "")
 
 
 def _quality(run: Run, member: int) -> str:

@@ -22,7 +22,7 @@ def recorded_page(run: Run) -> Page:
     shown = [*CURVES, *curves]
     measures = measured([run], e.data, colours)
     sections = [
-        Section("The verdict", [_verdicts(found), Text([*_advice(found), _how_often(run)])]),
+        Section("The verdict", [_verdicts(found), Text([*_notes(run), *_advice(found), _how_often(run)])]),
         Section("Mistakes in the loop", mistakes(run)),
         Section("The evidence: samples", _samples(run, colours)),
         Section("The evidence: over time", [curves_figure([run], e.data, colours, *c) for c in shown if has([run], c[0])]),
@@ -63,6 +63,10 @@ def _verdicts(found: Verdicts) -> Table:
 
 def _advice(found: Verdicts) -> list[str]:
     return [f"What to try against {one.title.lower()}: {one.advice[0].lower()}{one.advice[1:]}" for one in found.present]
+
+
+def _notes(run: Run) -> list[str]:
+    return [f"Mind that {note}." for note in run.environment["notes"]]
 
 
 def _how_often(run: Run) -> str:
