@@ -133,6 +133,35 @@ def test_a_split_that_leaves_a_class_without_rows_to_learn_from_is_refused() -> 
         table.split(0.8, stream(0, "data"))
 
 
+def test_a_split_that_leaves_no_number_to_learn_from_is_refused() -> None:
+    table = Table("t", ROWS[:4], ROWS[:4, 0])
+    assert len(table.split(0.7, stream(0, "data")).y) == 1
+    with pytest.raises(InputError, match="table 't' has no row left to learn from: 4 of 4 are kept for the test; make test"):
+        table.split(0.9, stream(0, "data"))
+
+
+def test_a_series_of_whole_numbers_is_that_of_the_same_real_ones() -> None:
+    whole = Series("s", torch.arange(20), window=3)
+    assert whole.numbers.dtype == F64
+    assert torch.equal(whole.split(0.2, stream(0, "data")).x[0, :, 0], torch.arange(3.0, dtype=F64))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "settings", "message"),
+    [
+        (torch.ones(20, 20), {}, "series 's' must be one number after the other, [time]; got (20, 20)"),
+        (torch.ones(20, dtype=torch.bool), {}, "series 's' must be of real numbers; got torch.bool"),
+        (torch.ones(20, dtype=torch.complex64), {}, "series 's' must be of real numbers; got torch.complex64"),
+        (torch.ones(20), {"window": 0}, "window must be a whole number of at least 1; got 0"),
+        (torch.ones(20), {"period": 0}, "period must be a whole number of at least 1; got 0"),
+    ],
+)
+def test_what_is_no_series_is_refused(numbers: Tensor, settings: dict, message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        Series("s", numbers, **settings)
+    assert message in str(refused.value)
+
+
 def test_a_series_too_short_for_its_window_is_refused() -> None:
     with pytest.raises(InputError, match=r"series 's' is too short for its window: it has 12 numbers, and a window of 12"):
         Series("s", torch.ones(12))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganlab.data.tables import LABELLED, Split, Table
+from ganlab.experiment import at_least
 from ganlab.registry import InputError
 
 PASSENGERS = """
@@ -32,26 +33,35 @@ class Series:
     Parameters
     ----------
     numbers
-        `[time]`, floating point.
+        `[time]`, floating point; whole numbers are made that.
     window
         How many numbers a forecast is made from.
     unit
         Of the numbers.
+    period
+        After how many numbers the series repeats itself in the main, where it does.
 
     Raises
     ------
     InputError
-        For missing values, and for a series too short for its window.
+        For what is no list of numbers, for missing values, and for a series too short for its window.
     """
 
     name: str
     numbers: Tensor
     window: int = 12
     unit: str = ""
+    period: int | None = None
 
     def __post_init__(self) -> None:
+        if self.numbers.is_complex() or self.numbers.dtype == torch.bool:
+            raise InputError(f"series {self.name!r} must be of real numbers; got {self.numbers.dtype}")
+        if not self.numbers.is_floating_point():
+            object.__setattr__(self, "numbers", self.numbers.double())
         if not torch.isfinite(self.numbers).all():
             raise InputError(f"series {self.name!r} has missing or infinite values; fill them in before training")
+        if self.period is not None:
+            at_least("period", self.period)
         windows(self.numbers, self.window, self.name)
 
     def split(self, test_share: float, generator: torch.Generator) -> Split:
@@ -74,7 +84,7 @@ class Series:
 def windows(values: Tensor, window: int, name: str = "") -> tuple[Tensor, Tensor]:
     """Return all windows of a series `[n, window, 1]`, and the number after each `[n, 1]`.
 
-    Raises InputError for a series that has no window with a number after it.
+    Raises InputError for what is no list of numbers, and for a series that has no window with a number after it.
 
     Example
     -------
@@ -82,9 +92,12 @@ def windows(values: Tensor, window: int, name: str = "") -> tuple[Tensor, Tensor
     >>> x[..., 0].tolist(), y[:, 0].tolist()
     ([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]], [3.0, 4.0])
     """
-    if values.ndim != 1 or not 1 <= window < len(values):
+    if values.ndim != 1:
+        raise InputError(f"series {name!r} must be one number after the other, [time]; got {tuple(values.shape)}")
+    at_least("window", window)
+    if window >= len(values):
         raise InputError(
-            f"series {name!r} is too short for its window: it has {values.numel()} numbers, and a window of {window} with the "
+            f"series {name!r} is too short for its window: it has {len(values)} numbers, and a window of {window} with the "
             f"number after it takes at least {window + 1}"
         )
     return values.unfold(0, window, 1)[:-1, :, None], values[window:, None]
@@ -93,7 +106,8 @@ def windows(values: Tensor, window: int, name: str = "") -> tuple[Tensor, Tensor
 @LABELLED.register(source="Box and Jenkins 1970, Time Series Analysis, Series G")
 def airline(generator: torch.Generator) -> Series:
     """International airline passengers, thousands a month, January 1949 to December 1960, from the 12 months before."""
-    return Series("airline", torch.tensor([float(n) for n in PASSENGERS.split()], dtype=torch.float64), 12, "thousands a month")
+    months = torch.tensor([float(n) for n in PASSENGERS.split()], dtype=torch.float64)
+    return Series("airline", months, 12, "thousands a month", period=12)
 
 
 @LABELLED.register(source="a sum of independent normal steps: the best forecast is the last number")

@@ -105,6 +105,11 @@ class Table:
         The test set has `test_share` of the rows, rounded up.
         """
         n_test = math.ceil(test_share * len(self.x))
+        if n_test >= len(self.x):
+            raise InputError(
+                f"table {self.name!r} has no row left to learn from: {n_test} of {len(self.x)} are kept for the test; make "
+                "test_share smaller"
+            )
         order = torch.randperm(len(self.x), generator=generator)
         if self.classes:  # a row's place within its class, as a share of it: the lowest shares are the test set
             shares = torch.empty(len(order))
