@@ -36,7 +36,7 @@ from ganlab.net import Net
 from ganlab.nets import NETS
 from ganlab.optim import OPTIMIZERS, Memory, Numbers, Optimizer
 from ganlab.registry import InputError, Registry, unknown
-from ganlab.tasks import SCALINGS, TASKS, Scaling, Task, predictions, scaled_by
+from ganlab.tasks import SCALINGS, TASKS, Scaling, Task, predictions, scaled_by, seasonal
 from ganlab.train import Tick, environment
 
 LEARNERS = tuple(name for name, net in NETS.items() if {"n_in", "n_out"} <= set(inspect.signature(net).parameters))
@@ -137,7 +137,7 @@ def _plain(value: Any) -> Any:
 
 def _digest(data: Any) -> str:
     """Return what tells data of one's own apart."""
-    parts = [data.numbers] if isinstance(data, Series) else [data.x, data.y]
+    parts = [data.numbers, torch.tensor([data.window, data.period or 0])] if isinstance(data, Series) else [data.x, data.y]
     return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()[:16]
 
 
@@ -163,8 +163,10 @@ class Lesson(NamedTuple):
 
     @property
     def task(self) -> Task:
-        """What is to be learned from data of this kind."""
-        return TASKS[self.named]
+        """What is to be learned from data of this kind, held against the last period too where windows reach back so far."""
+        task, data = TASKS[self.named], self.data
+        within = isinstance(data, Series) and data.period is not None and data.period <= data.window
+        return seasonal(task, data.period) if within else task
 
     @property
     def named(self) -> str:

@@ -132,7 +132,6 @@ TASKS.add(
         mse_loss, lambda outputs, s: s.units(outputs), "rmse", _rmse,
         {
             "persistence": lambda split: lambda x: x[:, -1],
-            "seasonal naive": lambda split: lambda x: x[:, 0],  # the number one window ago: the same month, of 12
             "autoregression": _least_squares,
         },
         runs_free=True,
@@ -140,6 +139,14 @@ TASKS.add(
     source="Hyndman and Athanasopoulos 2021, Forecasting: Principles and Practice, sections 5.2 and 9.3",
     summary="The next number of a series: root mean square error, against naive forecasts and an autoregression.",
 )  # fmt: skip
+
+
+def seasonal(task: Task, period: int) -> Task:
+    """Return the task with one more reference: the number one period ago, such as the same month of the year before.
+
+    Source: Hyndman and Athanasopoulos 2021, section 5.2.
+    """
+    return task._replace(references={**task.references, "seasonal naive": lambda split: lambda x: x[:, -period]})
 
 
 def predictions(predict: Predict, task: Task, split: Split) -> dict[str, Tensor]:

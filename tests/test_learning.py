@@ -234,10 +234,18 @@ def test_forecasters_without_training_have_their_known_errors() -> None:
 def test_free_running_forecasts_without_training_are_what_they_must_be() -> None:
     """Persistence stays at the last month of training, and the seasonal naive repeats its last year."""
     run = forecast("linear")
-    persistence, seasonal, _ = run.samples["free_references"][0, :, :, 0]
+    persistence, _, seasonal = run.samples["free_references"][0, :, :, 0]
     months = prepare("airline", run.experiment, run.experiment.members()[0]).data.numbers.numpy()
     assert (persistence == months[114]).all()
     np.testing.assert_array_equal(seasonal, np.tile(months[103:115], 3)[:29])
+
+
+def test_the_seasonal_naive_looks_back_a_period_whatever_the_window_and_is_not_there_without() -> None:
+    wide_window = select(forecast("linear", seeds=1, steps=2, window=24).trace, "reference_rmse").set_index("index")["value"]
+    assert wide_window["seasonal naive"] == pytest.approx(46.08, abs=0.01)
+    for data, window in (("airline", 11), ("random_walk", 12)):
+        run = forecast("linear", data, seeds=1, steps=2, window=window)
+        assert run.environment["references"] == ["persistence", "autoregression"]
 
 
 def test_a_free_run_reads_its_own_forecasts() -> None:
@@ -333,8 +341,8 @@ def test_what_cannot_be_is_refused_with_a_reason(settings: dict, message: str) -
 
 def test_data_of_ones_own_are_told_apart() -> None:
     values = torch.arange(40, dtype=F64)
-    one, other = (plan("linear", Series("mine", v), seeds=1) for v in (values, values + 1))
-    assert one.id != other.id
+    mine = [Series("mine", values), Series("mine", values + 1), Series("mine", values, 9), Series("mine", values, period=4)]
+    assert len({plan("linear", series, seeds=1).id for series in mine}) == 4
     assert run("linear", Series("mine", values), seeds=1, steps=2).experiment.title == "linear on mine"
 
 
