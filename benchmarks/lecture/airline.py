@@ -1,4 +1,4 @@
-"""The airline's passengers: recurrent nets and an MLP, a leak, a random walk, and sequences that are written."""
+"""The airline's passengers: recurrent nets and an MLP, two leaks, a random walk, and sequences that are written."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ LONG = {"hidden": 32, "steps": 1000}
 WRITING = {"quick": {"hidden": 16, "steps": 200}, "standard": LONG, "full": LONG}
 """Of the nets that write sequences."""
 
+WAVES = ("waves_from_number", "waves_continued")
+"""One-to-many and sequence-to-sequence."""
+
 
 def experiments(profile: str) -> list[Experiment]:
     """Return the experiments of a profile."""
@@ -29,6 +32,7 @@ def experiments(profile: str) -> list[Experiment]:
         *(plan(net, "airline", seeds=few, **RECURRENT) for net in ("gru", "rnn")),
         plan("mlp", "airline", seeds=few, **MLP),
         plan("lstm", "airline", seeds=few, scaling="whole", **RECURRENT),
+        plan("lstm", "airline_windows", seeds=few, **RECURRENT),
         plan("mlp", "random_walk", seeds=few, **MLP),
-        *(plan("gru", data, seeds=few, **writing) for data in ("waves_from_number", "waves_continued")),
+        *(plan(net, data, seeds=few, **writing) for data in WAVES for net in ("gru", "lstm", "rnn")),
     ]

@@ -110,6 +110,13 @@ def airline(generator: torch.Generator) -> Series:
     return Series("airline", months, 12, "thousands a month", period=12)
 
 
+@LABELLED.register(source="the airline's windows, as if they had no order: a leak, to be held against the airline itself")
+def airline_windows(generator: torch.Generator) -> Table:
+    """The airline's 132 windows of 12 months and the month after each, split at random: what follows a test month is known."""
+    series = airline(generator)
+    return Table("airline_windows", *windows(series.numbers, series.window), unit=series.unit)
+
+
 @LABELLED.register(source="a sum of independent normal steps: the best forecast is the last number")
 def random_walk(generator: torch.Generator) -> Series:
     """144 numbers of a random walk with steps of std 1; each seed walks its own."""
