@@ -67,7 +67,8 @@ def plan(
         By name: `batch`, images an update (128); `n_train`, training images (0: all), the first of a random order
         of the seed's own that is the same for all nets; `n_test`, test images (0: all), the first of a random order that is the
         same for all; `lr`, where Adam starts, to fall to 0 along a cosine (1e-3, or a list);
-        `precision`, "bfloat16" to take products in it while training.
+        `precision`, "bfloat16" to take products in it while training; `shuffled`, true to give the training images each
+        other's labels.
 
     Example
     -------
@@ -77,7 +78,7 @@ def plan(
     if classifier not in CLASSIFIERS:
         raise InputError(unknown("classifier", classifier, CLASSIFIERS))
     for name in settings:
-        if name not in (known := ("batch", "n_train", "n_test", "lr", "precision")):
+        if name not in (known := ("batch", "n_train", "n_test", "lr", "precision", "shuffled")):
             raise InputError(unknown("setting of a classifier", name, known))
     at_least("epochs", epochs)
     lr, batch = number_values("lr", settings.get("lr", 1e-3)), settings.get("batch", 128)
@@ -97,7 +98,12 @@ def plan(
     precision = settings.get("precision", "full")
     if precision not in PRECISIONS:
         raise InputError(unknown("precision", precision, PRECISIONS))
+    shuffled = settings.get("shuffled", False)
+    if not isinstance(shuffled, bool):
+        raise InputError(f"shuffled must be True or False; got {shuffled!r}")
     structure = {"batch": batch, "n_train": n_train, "schedule": "cosine", **_sizes(classifier)}
+    if shuffled:
+        structure["shuffled"] = True
     if precision != "full":
         structure["precision"] = precision
     if n_test < available:
@@ -193,6 +199,9 @@ DIVERGED = Look(math.nan, math.nan, math.nan, math.nan, torch.empty(0), "")
 def _training(experiment: Experiment, member: Member, images: LabelledImages) -> Iterator[Look]:
     """Yield a look before training and after every so many epochs; the last one is that in which something is not finite."""
     images = _selected(images, experiment.settings["n_train"], member.seed)
+    if experiment.settings.get("shuffled"):
+        order = torch.randperm(len(images.train_labels), generator=rng.stream(member.seed, "category"))
+        images = replace(images, train_labels=images.train_labels[order])
     n, batch = len(images.train), experiment.settings["batch"]
     n_updates = experiment.steps * math.ceil(n / batch)
     with rng.initialising(member.seed, "classifier"):

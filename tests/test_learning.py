@@ -220,6 +220,18 @@ def test_a_net_follows_the_noisy_curve_down_to_its_noise() -> None:
     assert (reference(curve, "reference_rmse", "linear regression") > 0.5).all()
 
 
+def test_shuffled_targets_give_nothing_better_than_the_mean() -> None:
+    """On twenty splits, where true targets give an error of some three quarters of the mean's."""
+    true, shuffled = (
+        run("mlp", "diabetes", hidden=(32, 32), lr=3e-3, batch=32, steps=100, every=100, seeds=20, shuffled=s)
+        for s in (False, True)
+    )
+    errors, by_mean = (last(r.trace, "test_rmse") for r in (true, shuffled)), reference(true, "reference_rmse", "mean")
+    learned, chance = (stats.paired_difference(error, by_mean) for error in errors)
+    assert learned.high < -10
+    assert chance.low > 0  # what it learned of noise only disturbs
+
+
 # --- the airline -------------------------------------------------------------------------------------------------------
 
 

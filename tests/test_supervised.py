@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from ganlab import supervised
+from ganlab import stats, supervised
 from ganlab.data import images
 from ganlab.experiment import Run
 from ganlab.nets import NETS
@@ -42,6 +42,14 @@ def test_both_nets_learn_digits(classifier: str) -> None:
     accuracy = wide(trained(classifier).trace, "test_accuracy")
     assert (accuracy.loc[0] < 0.3).all()
     assert (accuracy.loc[EPOCHS] > 0.9).all()
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_shuffled_labels_give_chance_level(classifier: str) -> None:
+    """A tenth of the test digits, whose ten classes are equally many; a seed's own share varies, alike digits err alike."""
+    run = perform(plan(classifier, "digits", seeds=8, epochs=4, every=4, batch=16, lr=3e-3, n_train=300, shuffled=True))
+    accuracy = stats.mean(last(run.trace, "test_accuracy"))
+    assert 0.02 < accuracy.low < accuracy.high < 0.2
 
 
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
@@ -321,6 +329,7 @@ def test_a_plan_leaves_no_default_open() -> None:
         ({"data": "digit"}, "did you mean 'digits'"),
         ({"data": "ring8"}, "data 'ring8' has no labels to learn; classifiers take 'mnist' or 'digits'"),
         ({"batchs": 3}, "unknown setting of a classifier 'batchs'; did you mean 'batch'? Known: batch, lr, n_test, n_train"),
+        ({"shuffled": 1}, "shuffled must be True or False; got 1"),
         ({"batch": 0}, "batch must be a whole number of at least 1; got 0"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1; got 0"),
         ({"seeds": []}, "seeds must be a count of at least 1, or different integers of at least 0; got []"),

@@ -67,9 +67,14 @@ def step(nets: Nets, players: Players, batch: Batch, numbers: Numbers) -> tuple[
     )
 
 
+def unlabelled(training: Training) -> Tensor:
+    """Return the images whose label nobody asks for: all training images, `[n, pixel]`."""
+    return training.split.x
+
+
 def learn(training: Training) -> Found:
     """Return what becomes of all members: `test_accuracy`, and `train_accuracy` on the labelled images."""
-    s, split = training.settings, training.split
+    s, split, pool = training.settings, training.split, unlabelled(training)
     nets = Nets(  # from latents to pixels, and from pixels to a score for each class
         perceptron(s["latent"], training.n_pixels, s["hidden_generator"], "generator", norm="batch", output="tanh"),
         perceptron(
@@ -81,9 +86,9 @@ def learn(training: Training) -> Found:
 
     def draw(chosen: Tensor, stream: torch.Generator, latent: torch.Generator) -> Batch:
         some = chosen[torch.randint(len(chosen), (BLOCK, s["batch"]), generator=stream)]
-        any_one = torch.randint(len(split.x), (BLOCK, s["batch"]), generator=stream)
+        any_one = torch.randint(len(pool), (BLOCK, s["batch"]), generator=stream)
         z = rng.normal((BLOCK, 2, s["batch"], s["latent"]), latent)
-        return Batch(split.x[some], split.y[some], split.x[any_one], z)
+        return Batch(split.x[some], split.y[some], pool[any_one], z)
 
     def look(players: Players, own: Tensor) -> dict[str, Tensor]:
         return accuracies(partial(nets.discriminator.apply, players.discriminator.parameters), split, own)
