@@ -200,8 +200,8 @@ def _training(experiment: Experiment, member: Member, images: LabelledImages) ->
     """Yield a look before training and after every so many epochs; the last one is that in which something is not finite."""
     images = _selected(images, experiment.settings["n_train"], member.seed)
     if experiment.settings.get("shuffled"):
-        order = torch.randperm(len(images.train_labels), generator=rng.stream(member.seed, "category"))
-        images = replace(images, train_labels=images.train_labels[order])
+        anothers = torch.randperm(len(images.train_labels), generator=rng.stream(member.seed, "category"))
+        images = replace(images, train_labels=images.train_labels[anothers])
     n, batch = len(images.train), experiment.settings["batch"]
     n_updates = experiment.steps * math.ceil(n / batch)
     with rng.initialising(member.seed, "classifier"):
