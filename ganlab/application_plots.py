@@ -58,7 +58,7 @@ def frame_accuracies(runs: Sequence[Run]) -> pd.DataFrame:
     parts = []
     for run in runs:
         values = trace.last(run.trace, "test_accuracy").to_numpy()
-        mean = stats.mean(values)
+        mean = stats.mean_of_finite(values)
         part = pd.DataFrame({"variant": run.experiment.subject, "seed": run.experiment.seeds, "value": values})
         parts.append(part.assign(mean=mean.estimate, low=mean.low, high=mean.high))
     return pd.concat(parts, ignore_index=True)

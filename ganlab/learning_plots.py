@@ -34,7 +34,7 @@ def frame_scores(runs: Sequence[Run], measure: str) -> pd.DataFrame:
     """Return one row a seed: variant, seed, value, and the mean over seeds with its 95 % interval: mean, low, high."""
     parts = []
     for name, values in scores(runs, measure).items():
-        mean = stats.mean(values.to_numpy())
+        mean = stats.mean_of_finite(values)
         part = pd.DataFrame({"variant": name, "seed": values.index, "value": values.to_numpy()})
         parts.append(part.assign(mean=mean.estimate, low=mean.low, high=mean.high))
     return pd.concat(parts, ignore_index=True)
@@ -59,7 +59,7 @@ def frame_against(values: Mapping[str, Mapping[float, pd.Series]]) -> pd.DataFra
     parts = []
     for name, places in values.items():
         for x, found in places.items():
-            mean = stats.mean(found.to_numpy())
+            mean = stats.mean_of_finite(found)
             part = pd.DataFrame({"variant": name, "x": x, "seed": found.index, "value": found.to_numpy()})
             parts.append(part.assign(mean=mean.estimate, low=mean.low, high=mean.high))
     return pd.concat(parts, ignore_index=True)
@@ -111,7 +111,7 @@ def frame_calibration(runs: Sequence[Run], n_bins: int = 5) -> pd.DataFrame:
     rows = []
     for run in runs:
         said, truth = run.samples["predicted"][..., 1], run.samples["truth"]
-        bins = np.minimum((said * n_bins).astype(int), n_bins - 1)
+        bins = np.minimum((np.where(np.isfinite(said), said, -1) * n_bins).astype(int), n_bins - 1)  # the diverged: in none
         for b in range(n_bins):
             inside = bins == b
             seeds = inside.any(1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from ganlab.experiment import Run
 from ganlab.learning import perform
 from ganlab.pages import pages_of, shared
 from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, mnist, regression
-from ganlab.pages.page import Figure, Section, Table, render
+from ganlab.pages.page import Figure, Section, Table, Text, render
 from ganlab.trace import last
 
 STUDIES = {
@@ -95,18 +97,55 @@ def test_the_airlines_references_stand_beside_the_nets() -> None:
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ([25.0, 26, 24, 25, 27, 25, 26, 25], "It is worse than a linear autoregression, 20.7 (exact sign-flip test"),
-        ([15.0, 16, 14, 15, 17, 15, 16, 15], "It is better than a linear autoregression"),
-        ([25.0, 16, 24, 15, 27, 15, 26, 15], "It is not told apart from a linear autoregression"),
+        (
+            [25.0, 26, 24, 25, 27, 25, 26, 25],
+            "worse than a linear autoregression (20.7: +4.68 [",
+        ),
+        ([15.0, 16, 14, 15, 17, 15, 16, 15], "better than a linear autoregression"),
+        ([25.0, 16, 24, 15, 27, 15, 26, 15], "not told apart from a linear autoregression"),
+        ([47.0, 45, 48, 44, 47, 45, 46, 47], "not told apart from seasonal naive (46.1"),
+        ([47.0, 45, 48, 44, 47, 45, 46, 47], "better than persistence (52.5"),
         ([25.0, 26, 24, 25, 27, 25, 26, np.nan], "not tested: a seed has no value"),
+        ([25.0, 26, 24, 25, 27, 25, 26, np.nan], "misses the next month by 25.4 [24.5, 26.3], 1 diverged, left out thousand"),
     ],
 )
-def test_the_lstm_is_held_against_the_line_by_a_test(errors: list[float], said: str) -> None:
-    lstm = tiny("airline")[0]
-    at_end = (lstm.trace["name"] == "test_rmse") & (lstm.trace["step"] == lstm.trace["step"].max())
-    table = lstm.trace.copy()
-    table.loc[at_end, "value"] = errors
-    assert said in airline._answer(replace(lstm, trace=table))
+def test_the_lstm_is_held_against_forecasts_without_a_net(errors: list[float], said: str) -> None:
+    lstm = ended(tiny("airline")[0], errors)
+    assert said in airline._answer(lstm, airline._against_references(lstm))
+
+
+def ended(run: Run, errors: list[float]) -> Run:
+    """The run with these errors at its end."""
+    table = run.trace.copy()
+    table.loc[(table["name"] == "test_rmse") & (table["step"] == table["step"].max()), "value"] = errors
+    return replace(run, trace=table)
+
+
+@pytest.mark.parametrize(("shift", "said"), [(0.0, "does not show in the error: +0 [+0, +0]"), (2.0, "moves the error by +2 ")])
+def test_a_leak_is_said_to_show_where_it_does(shift: float, said: str) -> None:
+    (c,) = learned.compare([("leaked", "lstm", VALUES + shift, VALUES)], higher_is_better=False)
+    assert said in airline._leak_answer(c)
+
+
+def test_what_was_run_has_a_row_for_each_run_by_the_name_that_the_tables_have() -> None:
+    rows = {row[0].text: row[1].text for row in table("breast_cancer", "What was run").cells()}
+    assert list(rows)[1:] == [learning_plots.called(run) for run in tiny("breast_cancer")]
+    assert "scaling none" in rows["mlp, unscaled"]
+    assert "scaling train" in rows["linear"]
+    lstm, *others = tiny("airline")
+    longer = replace(lstm, experiment=replace(lstm.experiment, seeds=tuple(range(20))))
+    rows = {row[0].text: row[1].text for row in learned.what_was_run([longer, *others[:4]]).cells()}
+    assert "seeds 0 to 19" in rows["lstm"]
+    assert "scaling whole" in rows[airline.LEAKED]
+    assert "seeds 0 to 7" in rows[airline.LEAKED]
+
+
+def test_settings_lose_no_run_of_the_same_title() -> None:
+    unscaled, scaled = (run for run in tiny("breast_cancer")[2:4])
+    assert unscaled.experiment.title == scaled.experiment.title
+    rows = [row[0].text for row in shared.settings([unscaled, scaled]).cells()]
+    assert sorted(rows) == ["all", "linear scaling none", "linear scaling train"]
+    assert len(shared.settings([scaled, scaled]).rows) == 2
 
 
 def test_sensitivity_and_specificity_of_planted_predictions() -> None:
@@ -251,11 +290,13 @@ def test_the_section_says_what_was_planted_about_moved_digits() -> None:
     mlp, cnn = readers()[2:]
     moved = [planted_reader(mlp, {"0": 0.8, "1": 0.4}), planted_reader(cnn, {"0": 0.9, "1": 0.7})]
     text = " ".join(mnist.section([*readers()[:2], *moved]).blocks[0].paragraphs)
-    assert "Moved by a single pixel, the CNN still reads 70.0% and the MLP 40.0% (the CNN is better, +30.0 points" in text
-    assert "not moved, the CNN reads 90.0% of the same images" in text
+    assert "Moved by a single pixel, the CNN still reads 70.0% [69.8%, 70.2%] and the MLP 40.0% [39.8%, 40.2%] (the CNN" in text
+    assert "(the CNN is better: +30.0 points" in text
+    assert "not moved, the CNN reads 90.0% [89.8%, 90.2%] of the same images and the MLP 80.0%" in text
+    assert "whence another accuracy" not in text  # all images were moved
     moved = [planted_reader(mlp, {"1": 0.7}), planted_reader(cnn, {"1": 0.4})]
     text = " ".join(mnist.section([*readers()[:2], *moved]).blocks[0].paragraphs)
-    assert "the MLP is better, -30.0 points" in text
+    assert "the MLP is better: -30.0 points" in text
 
 
 def test_the_section_has_the_accuracies_by_number_of_images() -> None:
@@ -263,3 +304,61 @@ def test_the_section_has_the_accuracies_by_number_of_images() -> None:
     assert found.header == ["predicted by", "40 images", "200 images"]
     for row, runs in zip(found.cells(), (readers()[::2], readers()[1::2]), strict=True):
         assert [cell.text for cell in row[1:]] == [f"{last(run.trace, 'test_accuracy').mean():.1%}" for run in runs]
+
+
+def test_what_is_shortened_and_moved_is_what_the_study_and_training_say() -> None:
+    assert mnist_study.PROFILES["full"]["updates"] == mnist.UPDATES
+    assert supervised.N_SHIFTED == mnist.MOVED
+    few = [replace(run, experiment=replace(run.experiment, data="mnist")) for run in readers()]
+    assert "Shortened here: about 20 updates in place of the full profile's 7500, on 200 training images" in mnist._shortened(
+        few
+    )
+    long = [replace(run, experiment=replace(run.experiment, steps=750)) for run in few]
+    assert mnist._shortened(long) == ""
+
+
+def test_readers_are_named_by_their_images_and_their_steps_are_epochs() -> None:
+    rows = [[cell.text for cell in row] for row in mnist.section(readers()).blocks[-1].cells()]
+    assert [row[0] for row in rows[1:]] == [f"{net}, from {n} images" for n in (40, 200) for net in ("mlp", "cnn")]
+    assert rows[0][1].startswith("epochs 2;")
+
+
+def test_the_commonest_mistake_has_an_interval() -> None:
+    (found,) = (b for b in mnist.section(readers()).blocks if isinstance(b, Figure) and b.title == "What do they confuse?")
+    counts = readers()[2].trace.query("name == 'confusion'").groupby("index")["value"].mean()
+    worst = counts[[name for name in counts.index if name[0] != name[2]]]
+    true, read = worst.idxmax().split(",")
+    assert f"the mlp most often takes {true} for {read}, {worst.max():.1f} [" in found.caption
+
+
+# --- seeds that diverged ---------------------------------------------------------------------------------------------------
+
+
+def diverged(run: Run) -> Run:
+    """The run whose last member has come to nothing: what it measured and said is not a number."""
+    e = run.experiment
+    table, last = run.trace.copy(), e.members()[-1].place
+    own = (table["member"] == last) & ~table["name"].str.startswith("reference_") & (table["name"] != "n_parameters")
+    table.loc[own & ~table["name"].str.startswith("free_reference"), "value"] = np.nan
+    samples = {name: array.copy() for name, array in run.samples.items()}
+    for name in {"predicted", "free"} & set(samples):
+        if name != "hardest_predicted":
+            samples[name][last] = np.nan
+    return replace(run, trace=table, samples=samples)
+
+
+@pytest.mark.parametrize("name", [*STUDIES, "mnist"])
+def test_a_seed_that_diverged_is_left_out_and_counted(name: str) -> None:
+    of = mnist if name == "mnist" else STUDIES[name][1]
+    found = of.section([diverged(run) for run in (readers() if name == "mnist" else tiny(name))])
+    words = " ".join(word for block in found.blocks for word in written(block))
+    assert "1 diverged, left out" in " ".join(found.blocks[0].paragraphs)
+    assert not re.search(r"(?<![a-z])(nan|inf)(?![a-z])", words)
+    plt.close([block for block in found.blocks if isinstance(block, Figure)][-1].draw())
+
+
+def written(block: Any) -> list[str]:
+    """All that a block says."""
+    if isinstance(block, Table):
+        return [block.title, block.caption, *(text for row in block.cells() for cell in row for text in (cell.text, cell.note))]
+    return list(block.paragraphs) if isinstance(block, Text) else [block.title, block.alt, block.caption]

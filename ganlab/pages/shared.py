@@ -23,10 +23,14 @@ def distinct(runs: Sequence[Run]) -> list[Run]:
     Runs of one variant on one data set get the one setting too in which they differ; where that is not enough, the start of
     their id.
     """
-    unique = [part for run in {run.experiment.id: run for run in runs}.values() for part in run.parts()]
+    return _told_apart([part for run in {run.experiment.id: run for run in runs}.values() for part in run.parts()])
+
+
+def _told_apart(runs: Sequence[Run]) -> list[Run]:
+    """Return these runs, those of one title each with what it has of its own in its name."""
     named = []
-    for run in unique:
-        alike = [other for other in unique if other.experiment.title == run.experiment.title]
+    for run in runs:
+        alike = [other for other in runs if other.experiment.title == run.experiment.title]
         if len(alike) > 1:
             subject = f"{run.experiment.subject} {_difference(run, alike)}"
             run = replace(run, experiment=replace(run.experiment, subject=subject))
@@ -47,12 +51,14 @@ def _difference(run: Run, alike: Sequence[Run]) -> str:
 def _own(run: Run) -> dict[str, str]:
     """Return all that was chosen for a run, as text."""
     e = run.experiment
-    own = {"steps": e.steps, "seeds": _seeds(e.seeds), "looks every": e.every, **e.settings}
-    return {name: _plain(value) for name, value in {**own, **{name: v[0] for name, v in e.numbers.items()}}.items()}
+    unit = "epochs" if e.kind == "classifier" else "steps"
+    own = {unit: e.steps, "seeds": _seeds(e.seeds), "looks every": e.every, **e.settings}
+    return {name: _plain(v) for name, v in {**own, **{name: v[0] for name, v in e.numbers.items()}}.items() if v != {}}
 
 
 def settings(runs: Sequence[Run]) -> Table:
-    """Return what all runs have in common, and what is each one's own."""
+    """Return what all runs have in common, and what is each one's own: a row for each that differs from those of its name."""
+    runs = _told_apart(list({run.experiment.id: run for run in runs}.values()))
     by_run = {run.experiment.title: _own(run) for run in runs}
     columns: dict[str, dict[str, str]] = {}
     for run in runs:  # one row a variant, unless its settings differ between data sets
@@ -162,12 +168,25 @@ def bounds(found: stats.Interval, write: Written) -> str:
     return f"[{write(found.low)}, {write(found.high)}]" if np.isfinite(found.low) else "no interval"
 
 
+NO_VALUE = "no seed has a value"
+
+
 def mean_cell(values: ArrayLike, write: Written) -> Cell:
     """Return the mean over seeds with its 95 % interval; seeds that diverged have no value, and are counted."""
-    given = np.asarray(values, dtype=float)
-    kept = given[np.isfinite(given)]
-    if not len(kept):
-        return Cell("no seed has a value")
-    found = stats.mean(kept)
-    left_out = f"; {len(given) - len(kept)} diverged, left out" if len(kept) < len(given) else ""
-    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{left_out}")
+    found = stats.mean_of_finite(values)
+    if not found.n:
+        return Cell(NO_VALUE)
+    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{_left_out(found, values, '; ')}")
+
+
+def mean_text(values: ArrayLike, write: Written) -> str:
+    """Return the same for a sentence, which says of how many seeds it speaks."""
+    found = stats.mean_of_finite(values)
+    if not found.n:
+        return NO_VALUE
+    return f"{write(found.estimate)} {bounds(found, write)}{_left_out(found, values, ', ')}"
+
+
+def _left_out(found: stats.Interval, values: ArrayLike, before: str) -> str:
+    n = np.size(np.asarray(values)) - found.n
+    return f"{before}{n} diverged, left out" if n else ""

@@ -44,3 +44,18 @@ def mean(values: ArrayLike, level: float = 0.95) -> Interval:
         return Interval(centre, -np.inf, np.inf, n)
     half = float(scipy_stats.t.ppf((1 + level) / 2, n - 1) * sample.std(ddof=1) / np.sqrt(n))
     return Interval(centre, centre - half, centre + half, n)
+
+
+def mean_of_finite(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Return the mean over the seeds that have a finite value, and its interval; `n` is how many of them do.
+
+    A seed that diverged has no value. Who leaves it out says so: what is left is the mean of those that did not.
+
+    Example
+    -------
+    >>> print(mean_of_finite([1.0, 2.0, 3.0, float("nan")]))
+    2 [-0.4841, 4.484] (n=3)
+    """
+    given = np.asarray(values, dtype=float)
+    kept = given[np.isfinite(given)]
+    return mean(kept, level) if len(kept) else Interval(float("nan"), -np.inf, np.inf, 0)

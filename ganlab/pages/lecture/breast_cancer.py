@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganlab import learning_plots, plots, stats
+from ganlab import learning_plots, plots
 from ganlab.experiment import Run
 from ganlab.learning_plots import called
 from ganlab.pages.lecture import learned
-from ganlab.pages.lecture.learned import Comparison, compare, percent, points
+from ganlab.pages.lecture.learned import Comparison, compare, difference, percent, points, what_was_run
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import bounds, mean_cell, settings
+from ganlab.pages.shared import mean_cell, mean_text
 
 PAIRS = (("mlp", "linear"), ("mlp", "mlp, unscaled"), ("linear", "linear, unscaled"), ("mlp", "mlp, shuffled labels"))
 """What is compared: the net with the line, each with itself unscaled, and with nothing to learn."""
@@ -47,17 +47,16 @@ def section(runs: Sequence[Run]) -> Section:
             ),
             _confusion(proper),
             _calibration(proper),
-            settings(runs),
+            what_was_run(runs),
         ],
     )  # fmt: skip
 
 
 def _answer(found: Mapping[str, pd.Series], comparison: Comparison) -> str:
-    mlp, linear = (stats.mean(found[name].to_numpy()) for name in ("mlp", "linear"))
+    mlp, linear = (mean_text(found[name], percent) for name in ("mlp", "linear"))
     return (
-        f"Of the test lumps the net tells {mlp.estimate:.1%} right [{mlp.low:.1%}, {mlp.high:.1%}], logistic regression "
-        f"{linear.estimate:.1%} [{linear.low:.1%}, {linear.high:.1%}], over {mlp.n} stratified splits. On the same splits "
-        f"{comparison.answer}."
+        f"Right about test lumps: the net {mlp}, logistic regression {linear}, over {len(found['mlp'])} stratified splits. On "
+        f"the same splits {comparison.answer}."
     )
 
 
@@ -65,7 +64,7 @@ def _scaling_answer(comparison: Comparison) -> str:
     return (
         "The lesson is the scaling: the same net learns from measures as they are written down, from 0.001 to 4000, and from "
         "measures scaled to mean 0 and standard deviation 1. On the same splits scaling is worth "
-        f"{points(comparison.difference.estimate)} {bounds(comparison.difference, points)} (n={comparison.difference.n})."
+        f"{difference(comparison, points)}."
     )
 
 
@@ -82,7 +81,7 @@ def _confusion(runs: Sequence[Run]) -> Table:
     rows: list[list[Cell | str]] = []
     for run in runs:
         counts = _counts(run)
-        cells: list[Cell | str] = [f"{counts[:, t, p].mean():.1f}" for t, p in ((1, 1), (1, 0), (0, 0), (0, 1))]
+        cells = [mean_cell(counts[:, t, p], lambda v: f"{max(v, 0):.1f}") for t, p in ((1, 1), (1, 0), (0, 0), (0, 1))]
         sensitivity, specificity = (counts[:, c, c] / counts[:, c].sum(1) for c in (1, 0))
         rows.append([called(run), *cells, mean_cell(sensitivity, percent), mean_cell(specificity, percent)])
     return Table(
@@ -92,7 +91,7 @@ def _confusion(runs: Sequence[Run]) -> Table:
             "specificity",
         ],
         rows,
-        "The confusion matrix in four columns: lumps of a test set in the mean over splits. Sensitivity: of the malignant "
+        "The confusion matrix in four columns: lumps of a test set. Sensitivity: of the malignant "
         "the share that is found. Specificity: of the benign the share that is cleared. Means over splits with 95 % "
         "Student-t intervals; a split tests 42 malignant and 72 benign lumps.",
     )  # fmt: skip
@@ -101,6 +100,7 @@ def _confusion(runs: Sequence[Run]) -> Table:
 def _calibration(runs: Sequence[Run]) -> Figure:
     frame = learning_plots.frame_calibration(runs).assign(all="")
     draw = partial(learning_plots.draw_calibration, colours=plots.palette([called(run) for run in runs]))
+    n_splits, least = len(runs[0].experiment.seeds), int(frame["seeds"].min())
     n_between = int(frame[frame["said"].between(0.2, 0.8)]["n"].sum())
     said = "; ".join(f"{row.variant}: said {row.said:.0%}, was {row.share:.0%}" for row in frame.itertuples())
     return Figure(
@@ -108,7 +108,7 @@ def _calibration(runs: Sequence[Run]) -> Figure:
         lambda: plots.grid(frame, draw, col="all", height=3.2, aspect=1.15),
         frame.drop(columns="all"),
         f"Calibration: the share of lumps that are malignant against the probability said. {said}.",
-        "Lumps in five bins by the probability of malignant; each point the mean share over splits that have such lumps, "
-        f"with its 95 % interval. On the dotted line probabilities are what they say. Only {n_between} of "
-        f"{int(frame['n'].sum())} predictions lie between 20 % and 80 %.",
+        f"Lumps in five bins by the probability of malignant; each point the mean share over those of {n_splits} splits that "
+        f"have such lumps ({least} at least), with its 95 % Student-t interval. On the dotted line probabilities are what "
+        f"they say. Only {n_between} of {int(frame['n'].sum())} predictions lie between 20 % and 80 %.",
     )

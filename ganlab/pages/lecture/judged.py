@@ -30,6 +30,9 @@ MENDED = (
 """What examples 1 and 2 change in the course's GAN."""
 
 
+NOT_COMPARED = "not compared: a seed has no value, and none is left out"
+
+
 def named(run: Run, name: str) -> Run:
     """Return the run under another name."""
     return replace(run, experiment=replace(run.experiment, subject=name))
@@ -113,7 +116,7 @@ def paired(one: NDArray[np.float64], other: NDArray[np.float64], among: int = 1)
         How many comparisons are told together; p is multiplied by it (Bonferroni).
     """
     if not np.isfinite([*one, *other]).all():
-        return "not compared: a seed has no value, and none is left out"
+        return NOT_COMPARED
     found = stats.paired_difference(one, other)
     bounds = f"[{found.low:+.2f}, {found.high:+.2f}]" if np.isfinite(found.low) else "no interval"
     p = min(1.0, among * stats.sign_flip(one, other))

@@ -11,14 +11,17 @@ from numpy.typing import ArrayLike
 
 from ganlab import learning_plots, plots, stats
 from ganlab.experiment import Run
+from ganlab.learning_plots import called
+from ganlab.pages.lecture.judged import NOT_COMPARED, named
 from ganlab.pages.page import Cell, Figure, Table
-from ganlab.pages.shared import Written, bounds, mean_cell
+from ganlab.pages.shared import Written, bounds, mean_cell, settings
 
 CAPTION = "Means over seeds with 95 % Student-t intervals; every seed has its own"
 
 
 def percent(value: float) -> str:
-    return f"{value:.1%}"
+    """Write a share: the end of an interval that lies beyond 0 or 1, where no share can be, as 0 or 1."""
+    return f"{np.clip(value, 0, 1):.1%}"
 
 
 def plain(value: float) -> str:
@@ -31,6 +34,11 @@ def points(value: float) -> str:
 
 def signed(value: float) -> str:
     return f"{value:+.3g}"
+
+
+def what_was_run(runs: Sequence[Run]) -> Table:
+    """Return the settings of runs of one study, by the names that its tables have for them."""
+    return settings([named(run, called(run)) for run in runs])
 
 
 def scores(
@@ -74,13 +82,31 @@ def compare(pairs: Sequence[tuple[str, str, ArrayLike, ArrayLike]], higher_is_be
     return found
 
 
+def difference(c: Comparison, write: Written) -> str:
+    """Return the difference of a pair for a sentence, or that there is none because a seed has no value."""
+    if not np.isfinite(c.difference.estimate):
+        return NOT_COMPARED
+    return f"{write(c.difference.estimate)} {bounds(c.difference, write)} (n={c.difference.n})"
+
+
+def difference_cell(c: Comparison, write: Written) -> Cell:
+    """Return the difference of a pair with its interval, as `difference` does."""
+    if not np.isfinite(c.difference.estimate):
+        return Cell(NOT_COMPARED)
+    return Cell(write(c.difference.estimate), note=f"{bounds(c.difference, write)}, n={c.difference.n}")
+
+
+def p_text(c: Comparison) -> str:
+    return "not tested: a seed has no value" if np.isnan(c.p) else f"p = {c.p:.2g}"
+
+
 def comparisons(title: str, found: Sequence[Comparison], write: Written, caption: str = "") -> Table:
     """Return the table of these comparisons."""
     rows: list[list[Cell | str]] = [
         [
             f"{c.a} against {c.b}",
-            Cell(write(c.difference.estimate), note=f"{bounds(c.difference, write)}, n={c.difference.n}"),
-            Cell(c.answer, note="not tested: a seed has no value" if np.isnan(c.p) else f"p = {c.p:.2g}"),
+            difference_cell(c, write),
+            Cell(c.answer, note=p_text(c)),
         ]
         for c in found
     ]

@@ -7,11 +7,11 @@ from functools import partial
 
 import pandas as pd
 
-from ganlab import learning_plots, plots, stats
+from ganlab import learning_plots, plots
 from ganlab.experiment import Run
-from ganlab.pages.lecture.learned import Comparison, compare, comparisons, plain, scores, scores_figure, signed
+from ganlab.pages.lecture.learned import Comparison, compare, comparisons, plain, scores, scores_figure, signed, what_was_run
 from ganlab.pages.page import Figure, Section, Text
-from ganlab.pages.shared import settings
+from ganlab.pages.shared import mean_text
 
 LINE = "linear regression"
 
@@ -19,7 +19,7 @@ LINE = "linear regression"
 def section(runs: Sequence[Run]) -> Section:
     """Return the section of the runs of this study: an MLP on each data set."""
     by_data = {run.experiment.data: run for run in runs}
-    found = {data: learning_plots.scores([run], "rmse") for data, run in by_data.items()}
+    found = {_said(data): learning_plots.scores([run], "rmse") for data, run in by_data.items()}
     pairs = [(f"the net on {data}", f"the line on {data}", values["mlp"], values[LINE]) for data, values in found.items()]
     decided = compare(pairs, higher_is_better=False)
     figures = [_fit_figure(run) for data, run in by_data.items() if run.samples["inputs"].shape[2:] == (1,)]
@@ -41,34 +41,38 @@ def section(runs: Sequence[Run]) -> Section:
             *figures,
             *(
                 scores_figure(
-                    f"How far do seeds differ on {data}?", [run], "rmse", "test RMSE",
-                    f"{data}: a point for each of {len(run.experiment.seeds)} seeds, above it the mean with its 95 % "
-                    "interval. The mean and the line differ between seeds too, because each seed has its own test rows.",
+                    f"How far do seeds differ on {_said(data)}?", [run], "rmse", "test RMSE",
+                    f"A point for each of {len(run.experiment.seeds)} seeds, above it the mean with its 95 % interval. The "
+                    "mean and the line differ between seeds too, because each seed has its own test rows.",
                 )
                 for data, run in by_data.items()
             ),
-            settings(runs),
+            what_was_run(runs),
         ],
     )  # fmt: skip
 
 
 def _answer(data: str, values: Mapping[str, pd.Series], comparison: Comparison) -> str:
-    net, line = (stats.mean(values[name].to_numpy()) for name in ("mlp", LINE))
+    net, line = (mean_text(values[name], plain) for name in ("mlp", LINE))
     return (
-        f"{data}: the net misses by {net.estimate:.3g} [{net.low:.3g}, {net.high:.3g}], the line by {line.estimate:.3g} "
-        f"[{line.low:.3g}, {line.high:.3g}], over {net.n} seeds; on the same splits {comparison.answer}."
+        f"{_said(data).capitalize()}: the net misses by {net}, the line by {line}, over {len(values['mlp'])} seeds; on the "
+        f"same splits {comparison.answer}."
     )
 
 
+def _said(data: str) -> str:
+    """Return the name of a data set for a sentence."""
+    return data.replace("_", " ")
+
+
 def _fit_figure(run: Run) -> Figure:
-    frame = learning_plots.frame_fit(run)
+    frame = learning_plots.frame_fit(run).replace({"data": {run.experiment.data: _said(run.experiment.data)}})
     colour = plots.palette(["mlp"])["mlp"]
     n = len(run.experiment.seeds)
     return Figure(
-        f"What does the net make of {run.experiment.data}?",
+        f"What does the net make of the {_said(run.experiment.data)}?",
         lambda: plots.grid(frame, partial(learning_plots.draw_fit, colour=colour), col="data", height=2.8, aspect=1.7),
         frame,
         f"Test points of {n} seeds in grey, and the {n} learned curves through them.",
-        f"Grey: test points of {n} seeds, each with noise of its own; lines: what each seed's net predicts at its test "
-        "points.",
+        f"Grey: test points of {n} seeds, each with noise of its own; lines: what each seed's net predicts at its test points.",
     )
