@@ -26,7 +26,8 @@ def lecture_page(*studies: Section, runs: Sequence[Run] = (), name: str = "lectu
     seeds = sum(len(run.experiment.members()) for run in runs)
     trained = f" {seeds} GANs and other nets were trained for it." if runs else ""
     answer = (
-        f"{len(studies)} examples of the lecture as small studies. Each begins with what came out, over many seeds and with an "
-        f"interval wherever dice are thrown; pictures come after the numbers.{trained}"
+        f"{len(studies)} examples of the lecture as small studies. Each begins with what came out, with its "
+        "interval over seeds wherever dice are thrown, or says that nothing was measured; pictures come after the numbers."
+        f"{trained}"
     )
     return Page(name, "The lecture, runnable", answer, sections)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -10,14 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ganlab import application_plots, learning_plots, plots, stats, trace
+from ganlab import application_plots, learning_plots, plots, trace
 from ganlab.diagnoses import diagnose
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure
-from ganlab.pages.lecture.judged import colours, distances, folded_settings, named, near
-from ganlab.pages.lecture.learned import Comparison, compare, percent, points
+from ganlab.pages.lecture.judged import colours, distances, folded_settings, named, near, ranged, two_digits
+from ganlab.pages.lecture.learned import Comparison, compare, difference, difference_cell, p_text, percent, points
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import Written, apart, bounded, bounds, compared, mean_cell
+from ganlab.pages.shared import Written, apart, compared, mean_cell, mean_text
 
 ALONE, AUGMENTED, SHUFFLED = "real digits alone", "with GAN digits", "shuffled labels"
 LABELS, SEMI = "labels alone", "labels and GAN"
@@ -53,22 +54,24 @@ def section(runs: Sequence[Run]) -> Section:
     """Return the section of these runs: conditional GAN, augmentation with its control, semi-supervised, translation."""
     found = arms(runs)
     decided = comparisons(found)
-    data, n = found.cgan.experiment.data, len(found.cgan.experiment.seeds)
-    small = "scikit-learn's digits of 8 x 8 pixels" if data == "digits" else "MNIST"
+    data = found.cgan.experiment.data
+    small = "scikit-learn's digits of 8 x 8 pixels, also where MNIST is at hand" if data == "digits" else "MNIST"
     return Section(
         "What are GANs used for, and does it work at the scale of a laptop?",
         [
             Text(
                 [
-                    f"Five of the applications that the lecture names, on {small}, over {n} seeds. {_summary(decided)} "
+                    f"Five of the applications that the lecture names, on {small}, over {_seeds(found)}. {_summary(decided)} "
                     "Text-to-image and deepfake video do not fit here; what they would need stands at the end."
                 ]
             ),
             _overview(found, decided),
             Text([_samples_text(found.cgan)]),
-            curves_figure(
-                [found.cgan], data, colours([found.cgan]), "distance", "", "distance to the data (std)",
-                "New samples: do the images come near the data?", False, None,
+            ranged(
+                curves_figure(
+                    [found.cgan], data, colours([found.cgan]), "distance", "", "distance to the data (std)",
+                    "New samples: do the images come near the data?", False, None,
+                )
             ),
             Text([_asked_text(found.cgan)]),
             _asked_figure(found.cgan),
@@ -80,19 +83,30 @@ def section(runs: Sequence[Run]) -> Section:
             Text([_translation_text(found, decided["psnr"])]),
             _translations_figure(found),
             _translation_table(found),
-            Text([TEXT_TO_IMAGE, DEEPFAKE]),
+            Text([_text_to_image(found.cgan), DEEPFAKE]),
             folded_settings(list(found)),
         ],
     )  # fmt: skip
 
 
-TEXT_TO_IMAGE = (
-    "Text-to-image is not imitated here. It takes images with sentences that describe them, and a net that turns sentences "
-    "into vectors. The lecture's Stage-I images are from StackGAN (Zhang et al. 2017): one conditional GAN for 64 x 64 "
-    "pixels and a second that makes 256 x 256 of them, from thousands of photographs of birds and flowers with ten sentences "
-    "each. Beside the label-to-image above, the label has become a sentence, and a digit of 8 x 8 pixels "
-    "an image of a thousand times as many."
-)
+def _seeds(found: Runs) -> str:
+    """Return over how many seeds the study is: the fewest and the most where its runs differ."""
+    n = sorted({len(run.experiment.seeds) for run in found})
+    return f"{n[0]} seeds" if len(n) == 1 else f"{n[0]} to {n[-1]} seeds (each number below has its n)"
+
+
+def _text_to_image(run: Run) -> str:
+    height, width = run.samples["generated"].shape[-2:]
+    times = 256 * 256 / (height * width)
+    return (
+        "Text-to-image is not imitated here. It takes images with sentences that describe them, and a net that turns sentences "
+        "into vectors. The lecture's Stage-I images are from StackGAN (Zhang et al. 2017): one conditional GAN for 64 x 64 "
+        "pixels and a second that makes 256 x 256 of them, from thousands of photographs of birds and flowers with ten "
+        f"sentences each. Beside the label-to-image above, the label has become a sentence, and a digit of {height} x {width} "
+        f"pixels an image of {times:.0f} times as many."
+    )
+
+
 DEEPFAKE = (
     "Deepfake videos are not imitated either. They take many frames of the person to be shown, or a model that has seen many "
     "people; a net that finds and aligns the face in each frame; images of hundreds of pixels a side, which takes GPUs; and "
@@ -139,16 +153,15 @@ def _summary(decided: dict[str, Comparison]) -> str:
 
 def _effect(c: Comparison) -> str:
     if not c.p <= 0.05:
-        return "no difference is shown"
-    return f"{'better' if c.difference.estimate > 0 else 'worse'}, {points(c.difference.estimate)} right"
+        return f"no difference is shown, {difference(c, points)}"
+    return f"{'better' if c.difference.estimate > 0 else 'worse'}, {difference(c, points)} right"
 
 
 def _row(application: str, question: str, c: Comparison, write: Written = points, unit: str = "points") -> list[Cell | str]:
     """Return a row of the overview: what is asked, the difference with its interval, what that says."""
-    low, high = (write(end).removesuffix(f" {unit}") for end in (c.difference.low, c.difference.high))
-    number = Cell(write(c.difference.estimate), note=f"[{low}, {high}], n={c.difference.n}")
-    answer = Cell(c.answer, note="not tested: a seed has no value" if np.isnan(c.p) else f"p = {c.p:.2g}")
-    return [Cell(application, note=question), number, answer]
+    number = difference_cell(c, write)
+    number = replace(number, note=number.note.replace(f" {unit}", ""))
+    return [Cell(application, note=question), number, Cell(c.answer, note=p_text(c))]
 
 
 def _overview(found: Runs, decided: dict[str, Comparison]) -> Table:
@@ -197,32 +210,34 @@ def _asked(run: Run) -> pd.DataFrame:
 def _samples_text(run: Run) -> str:
     collapse = diagnose(run)["mode_collapse"]
     return (
-        f"New samples. After {run.experiment.steps} steps the images are {bounded(stats.mean(distances(run)))} standard "
-        f"deviations from the data (sliced Wasserstein distance; two sets of {compared(run)} real images are about "
-        f"{apart(run):.2f} apart). Mode collapse is found in {collapse.failures} of {collapse.n} seeds. Copies: images are "
-        "compared with their nearest training images, beside test images, which nobody copied."
+        f"New samples. After {run.experiment.steps} steps the images are {mean_text(distances(run), two_digits)} standard "
+        f"deviations from the data ({len(run.experiment.seeds)} seeds; sliced Wasserstein distance; two sets of "
+        f"{compared(run)} real images are about {apart(run):.2f} apart). Mode collapse is found in {collapse.failures} of "
+        f"{collapse.n} seeds {'[{:.0%}, {:.0%}]'.format(*collapse.interval)}. Copies: images are compared with their nearest "
+        "training images, beside test images, which nobody copied."
     )
 
 
 def _asked_text(run: Run) -> str:
-    shares = _asked(run).mean(axis=0)
-    worst = str(shares.idxmin())
+    shares = _asked(run)
+    worst = str(shares.mean(axis=0).idxmin())
     return (
         "Label-to-image. The same GAN is told which digit to draw: semantic images to photographs in the smallest size. A "
         f"judge, a kernel classifier of real digits that never saw a generated one, reads them. Hardest is the {worst}: "
-        f"{shares[worst]:.0%} are read as it."
+        f"{mean_text(shares[worst], percent)} are read as it ({len(shares)} seeds)."
     )
 
 
 def _asked_figure(run: Run) -> Figure:
     frame = application_plots.frame_asked(run)
-    said = "; ".join(f"{label}: {share:.0%}" for label, share in _asked(run).mean(axis=0).items())
+    said = "; ".join(f"{label}: {mean_text(shares, percent)}" for label, shares in _asked(run).items())
     return Figure(
         "Label-to-image: which digits are drawn when asked for?",
         lambda: plots.grid(frame, plots.draw_image, col="strip", wrap=1, height=1.2, aspect=5.0),
         frame,
         f"Generated digits in strips, one for each digit asked for; share read as such: {said}.",
-        f"From left to right 0 to 9: the first image that each of {frame['strip'].nunique()} seeds made, not the best.",
+        f"From left to right 0 to 9: the first image that each of {frame['strip'].nunique()} seeds made, not the best. Share "
+        f"read as the digit asked for, mean over all {len(run.experiment.seeds)} seeds with its 95 % interval: {said}.",
     )
 
 
@@ -242,22 +257,21 @@ def _evaluated(run: Run) -> str:
 
 
 def _accuracy(run: Run) -> str:
-    found = stats.mean(_last(run, "test_accuracy"))
-    return f"{found.estimate:.1%} {bounds(found, percent)}"
+    return mean_text(_last(run, "test_accuracy"), percent)
 
 
 def _answer(c: Comparison) -> str:
-    return f"{points(c.difference.estimate)} {bounds(c.difference, points)} (n={c.difference.n}): {c.answer}"
+    return f"{difference(c, points)}: {c.answer}"
 
 
 def _augmentation_text(found: Runs, decided: dict[str, Comparison]) -> str:
     settings = found.alone.experiment.settings
-    agreed = stats.mean(_last(found.augmented, "label_agreement"))
+    agreed = mean_text(_last(found.augmented, "label_agreement"), percent)
     return (
         f"Data augmentation. A classifier learns from {settings['labels']} real digits and tells {_accuracy(found.alone)} of "
         f"test digits right. It then also learns from {settings['generated_images']} digits of a conditional "
         f"GAN that saw no others than these {settings['labels']}: {_accuracy(found.augmented)}, a difference of "
-        f"{_answer(decided['augmentation'])}. The judge reads {percent(agreed.estimate)} {bounds(agreed, percent)} of the "
+        f"{_answer(decided['augmentation'])}. The judge reads {agreed} of the "
         "GAN's digits as what they are labelled. A GAN adds no knowledge about digits that its few did not hold. "
         f"The control, generated digits with shuffled labels: {_answer(decided['shuffled'])}."
     )
@@ -299,14 +313,13 @@ def _translation_text(found: Runs, nearer: Comparison) -> str:
         "to photographs: absolute error (L1), and a discriminator that sees edges and digit side by side. An edge is a pixel "
         "where grey is steep (Sobel). The judge recognises "
         f"{_share(found.gan)} of the translations, without the GAN {_share(found.l1)}, and of the edges themselves "
-        f"{_copied(found.gan, 'recognised')[0]:.1%}. What the GAN changes in the distance to the true digits: "
-        f"{decibels(nearer.difference.estimate)} {bounds(nearer.difference, decibels)} of PSNR."
+        f"{_copied(found.gan, 'recognised')[0]:.1%}, over {len(found.gan.experiment.seeds)} seeds. What the GAN changes in the "
+        f"distance to the true digits (PSNR): {difference(nearer, decibels)}."
     )
 
 
 def _share(run: Run) -> str:
-    found = stats.mean(_last(run, "recognised"))
-    return f"{found.estimate:.1%} {bounds(found, percent)}"
+    return mean_text(_last(run, "recognised"), percent)
 
 
 def _translations_figure(found: Runs) -> Figure:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ganlab import lecture_plots, plots, stats, trace
 from ganlab.experiment import Run
 from ganlab.pages.lecture.judged import colours, folded_settings, named, paired, two_digits, verdicts
-from ganlab.pages.lecture.learned import Comparison, compare, plain, signed
+from ganlab.pages.lecture.learned import Comparison, compare, difference, p_text, plain, signed
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
-from ganlab.pages.shared import apart, bounded, bounds, compared, mean_cell
+from ganlab.pages.shared import apart, compared, mean_cell, mean_text
 
 NAMES = ("autoencoder", "VAE", "GAN", "autoencoder, 2 numbers", "VAE, 2 numbers")
 """Of the study's runs, in their order."""
@@ -28,7 +28,7 @@ def section(runs: Sequence[Run]) -> Section:
     return Section(
         "Autoencoder and VAE: do nets that rebuild digits also draw new ones, as a GAN does?",
         [
-            Text([_rebuilding_answer(*coders), _drawing_answer(drawing), _map_answer(flat)]),
+            Text([_rebuilding_answer(*coders) + _small(coders[0]), _drawing_answer(drawing), _map_answer(flat)]),
             _rebuilding([*coders, *flat]),
             _strips(coders),
             _drawing([*drawing, *flat]),
@@ -68,9 +68,7 @@ def alike(run: Run) -> NDArray[np.float64]:
 
 
 def _mean(values: NDArray[np.float64], digits: int = 3) -> str:
-    """Return the mean over the seeds that did not diverge, with its interval."""
-    kept = values[np.isfinite(values)]
-    return bounded(stats.mean(kept), digits) if len(kept) else "nothing finite"
+    return mean_text(values, lambda value: f"{value:.{digits}f}")
 
 
 def _rebuilding_answer(coder: Run, vae: Run) -> str:
@@ -78,12 +76,19 @@ def _rebuilding_answer(coder: Run, vae: Run) -> str:
     linear, exact = _last(coder, "reference_rmse", PCA), _last(vae, "reference_log_likelihood", PPCA)
     return (
         f"From {_numbers_a_code(coder)} numbers in place of {pixels} pixels an autoencoder rebuilds digits that it never saw "
-        f"to within {_mean(_last(coder, 'test_rmse'))} of full brightness, a VAE, whose codes are drawn, to within "
-        f"{_mean(_last(vae, 'test_rmse'))}, and PCA with as many numbers to within {_mean(linear)}. The VAE also says how "
-        f"likely an image is: at least {_mean(_last(vae, 'test_elbo'), 1)} nats, its ELBO; a linear model of this size, "
+        f"to within {_mean(_last(coder, 'test_rmse'))} of full brightness, a VAE, from the means of its codes, to "
+        f"within {_mean(_last(vae, 'test_rmse'))}, and PCA with as many numbers to within {_mean(linear)} ({len(linear)} "
+        f"seeds). The VAE also says how likely an image is: at least {_mean(_last(vae, 'test_elbo'), 1)} nats, its ELBO; a "
+        "linear model of this size, "
         f"probabilistic PCA, says {_mean(exact, 1)} exactly. Difference on the same seeds: "
         f"{paired(_last(vae, 'test_elbo'), exact)}."
     )
+
+
+def _small(run: Run) -> str:
+    if run.experiment.data == "mnist":
+        return ""
+    return " Shortened here: these are scikit-learn's digits of 8 x 8 pixels in place of MNIST, also where MNIST is at hand."
 
 
 def _drawing_answer(drawing: Sequence[Run]) -> str:
@@ -187,8 +192,7 @@ def _comparisons(drawing: Sequence[Run]) -> Table:
     decided = _decided(drawing)
     pairs: dict[str, dict[str, Cell]] = {}
     for name, c in decided:
-        tested = "not tested: a seed has no value" if np.isnan(c.p) else f"p = {c.p:.2g}"
-        note = f"{signed(c.difference.estimate)} {bounds(c.difference, signed)}, n={c.difference.n}, {tested}"
+        note = f"{difference(c, signed)}, {p_text(c)}"
         pairs.setdefault(f"{c.a} against {c.b}", {})[name] = Cell(c.answer, note=note)
     rows: list[list[Cell | str]] = [[pair, *(found.get(name, "") for name in QUANTITIES)] for pair, found in pairs.items()]
     return Table(

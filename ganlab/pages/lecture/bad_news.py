@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from ganlab import frozen, lecture_plots, plots, stats
+from ganlab import frozen, lecture_plots, plots, stats, trace
 from ganlab.diagnoses import diagnose
 from ganlab.dynamics import simulate
 from ganlab.dynamics.verdicts import verdict
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure, final_figure
-from ganlab.pages.lecture.judged import colours, folded_settings, named
+from ganlab.pages.lecture.judged import colours, folded_settings, named, ranged
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
+from ganlab.pages.shared import mean_text
 from ganlab.pages.vanishing_gradients import curves_figure as gradient_figure
 
 STARTS, STEPS = 20, 1024
@@ -62,7 +64,7 @@ def section(runs: Sequence[Run]) -> Section:
             for title, code in (("Non-convergence", "non_convergence"), ("Mode collapse", "mode_collapse"))
         ),
         *(
-            Trial("Diminished gradient", "saturating loss, frozen generator", _gone(saturating), name, _gone(run))
+            Trial("Diminished gradient", "saturating loss, generator frozen at step 0", _gone(saturating), name, _gone(run))
             for name, run in zip(LOSSES[1:], others, strict=True)
         ),
     ]
@@ -72,9 +74,12 @@ def section(runs: Sequence[Run]) -> Section:
         [
             Text(
                 [
+                    f"Each failure is provoked here, beside a remedy with a name on the same seeds. {_answer(trials)}",
                     "Non-convergence: the players circle and never settle. Mode collapse: the generator makes little of all "
-                    "there is. Diminished gradient: the discriminator is so good that the generator learns nothing. Each "
-                    "is provoked here, beside a remedy with a name on the same seeds."
+                    "there is. Diminished gradient: the discriminator is so good that the generator learns nothing, seen here "
+                    "by a generator that is frozen before its first step.",
+                    "R3GAN's samples are those of a running mean of its generator, and a mean moves less than what it is "
+                    "taken of. So part of what settles on the grid is the mean, and not the game.",
                 ]
             ),
             _table(trials),
@@ -90,18 +95,52 @@ def section(runs: Sequence[Run]) -> Section:
                 "each, and the discriminator is one slope. The cross is where both are done. With alternating steps the plain "
                 "GAN circles for ever; R1 makes the same paths spiral in.",
             ),
-            final_figure(live, usual.experiment.data, colours(live)),
-            curves_figure(
-                live, usual.experiment.data, colours(live), "motion", "", "movement (std)",
-                "Non-convergence: does the generator still move?", False, None,
+            _ends(live),
+            _said_of_means(
+                ranged(
+                    curves_figure(
+                        live, usual.experiment.data, colours(live), "motion", "", "movement (std)",
+                        "Non-convergence: does the generator still move?", False, None,
+                    )
+                )
             ),
-            gradient_figure(
-                still, colours(still), frozen.GRADIENT, "gradient length",
-                "Diminished gradient: what is left for a generator that stands still?", True,
+            ranged(
+                gradient_figure(
+                    still, colours(still), frozen.GRADIENT, "gradient length",
+                    "Diminished gradient: what is left for a generator that stands still?", True,
+                ),
+                "updates",
             ),
             folded_settings([*live, *still]),
         ],
     )  # fmt: skip
+
+
+def _answer(trials: Sequence[Trial]) -> str:
+    """Return in how many seeds each failure is seen, and in how many still with its remedy."""
+    said = (f"{t.failure} ({t.happens}): {_share(t.failed)}, with {t.remedy} {_share(t.still)}" for t in trials)
+    return f"Seeds that fail: {'; '.join(said)}."
+
+
+def _share(failed: Sequence[bool]) -> str:
+    return str(stats.rate(sum(failed), len(failed))) if failed else "none could be judged"
+
+
+def _ends(live: Sequence[Run]) -> Figure:
+    """Return where samples lie at the end, its caption with of how many seeds three are shown, and how many modes all have."""
+    figure, n = final_figure(live, live[0].experiment.data, colours(live)), len(live[0].experiment.seeds)
+    covered = "; ".join(
+        f"{run.experiment.subject} {mean_text(trace.last(run.trace, 'modes_covered', 'default'), lambda modes: f'{modes:.1f}')}"
+        for run in live
+    )
+    return replace(
+        figure,
+        caption=f"{figure.caption} Three of {n} seeds. Modes covered, mean over all {n} with its 95 % interval: {covered}.",
+    )
+
+
+def _said_of_means(figure: Figure) -> Figure:
+    return replace(figure, caption=f"{figure.caption} Of R3GAN the running mean of the generator is measured.")
 
 
 def _trial(title: str, usual: Run, remedied: Run, code: str) -> Trial:

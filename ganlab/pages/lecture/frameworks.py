@@ -24,6 +24,9 @@ Lines = Mapping[str, tuple[int, int]]
 TITLE = "PyTorch, TensorFlow or JAX: do they compute the same, and which is fastest?"
 
 
+SMALL = "Shortened here: trained on scikit-learn's digits of 8 x 8 pixels in place of MNIST, also where MNIST is at hand."
+
+
 def section(runs: Sequence[Run], lines: Lines) -> Section:
     """Return the section of the measurement, or without one of what to install."""
     if not runs:
@@ -38,8 +41,9 @@ def section(runs: Sequence[Run], lines: Lines) -> Section:
     if run.experiment.settings["reference"] in failed:
         return Section(TITLE, [Text(["PyTorch could not be measured, so nothing is compared."]), _failures(failed)])
     alive = [label for label in programs if label not in failed]
+    small = [SMALL] if run.experiment.data == "digits" else []
     blocks: list[Block] = [
-        Text([*_same_answer(run, alive), *_speed_answer(run), _lines_answer(lines)]),
+        Text([*_same_answer(run, alive), *_speed_answer(run), _lines_answer(lines), *small]),
         _same_table(run, alive), _differences_figure(run), _speed_table(run), _lines_table(lines),
     ]  # fmt: skip
     return Section(TITLE, [*blocks, *([_failures(failed)] if failed else []), _settings(run)])

@@ -14,7 +14,7 @@ from ganlab.diagnoses import diagnose
 from ganlab.diagnoses.vanishing_gradients import POOR
 from ganlab.experiment import Run
 from ganlab.pages.gans import every_failure
-from ganlab.pages.page import Cell, Table
+from ganlab.pages.page import Cell, Figure, Table
 from ganlab.pages.shared import apart, compared, mean_cell, settings
 
 NEAR = POOR
@@ -22,12 +22,14 @@ NEAR = POOR
 real samples."""
 
 
-MENDED = (
-    "latents about zero in place of about a half, a generator that ends without an activation, Adam in place of plain "
-    "gradients with momentum, a discriminator that learns five times as fast as the generator, R1, and a running mean of the "
-    "generator"
-)
-"""What examples 1 and 2 change in the course's GAN."""
+def mended(course: Run, held: Run) -> str:
+    """Return what examples 1 and 2 change in the course's GAN, but for its data: a sentence's end, and a sentence."""
+    before, after = (run.experiment.settings["latent"] for run in (course, held))
+    return (
+        f"{after} latents about zero in place of {before} about a half, a generator that ends without an activation, Adam in "
+        "place of plain gradients with momentum, a discriminator that learns five times as fast as the generator, R1, and a "
+        "running mean of the generator. All of this changes at once, so that what of it helps is not shown here."
+    )
 
 
 NOT_COMPARED = "not compared: a seed has no value, and none is left out"
@@ -49,7 +51,9 @@ def verdicts(runs: Sequence[Run]) -> Table:
     return replace(
         table,
         rows=[[replace(name, note=""), *found] for name, *found in table.cells()],
-        caption=table.caption.replace("stands below", "stands at the end of the page")
+        caption=table.caption.replace("stands below", "stands at the end of the page").replace(
+            "the claim about the rate", f"the claim about a rate of {stats.TOLERATED_RATE:.0%}"
+        )
         + " Seeds that still come nearer to the data are not judged for non-convergence.",
     )
 
@@ -57,6 +61,23 @@ def verdicts(runs: Sequence[Run]) -> Table:
 def folded_settings(runs: Sequence[Run]) -> Table:
     """Return what was run, folded away: a page for a wall shows it on request."""
     return replace(settings(runs), folded=True)
+
+
+def ranged(figure: Figure, time: str = "step") -> Figure:
+    """Return a figure of curves, its caption with how far the seeds lie apart at the last look.
+
+    Parameters
+    ----------
+    time
+        The column of its frame along which the curves run.
+    """
+    frame = figure.frame
+    last = frame[frame[time] == frame.groupby("variant", sort=False)[time].transform("max")]
+    said = "; ".join(
+        f"{name} {part.min():.3g} to {part.max():.3g} (n={part.count()})"
+        for name, part in last.groupby("variant", sort=False)["value"]
+    )
+    return replace(figure, caption=f"{figure.caption} From the lowest seed to the highest there: {said}.")
 
 
 def near(run: Run) -> stats.Rate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +12,21 @@ from ganlab import frozen, lecture_plots, plots, stats
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure
 from ganlab.pages.lecture.judged import (
-    MENDED,
     colours,
     distances,
     folded_settings,
     last_samples,
+    mended,
     named,
     near,
     numbers,
     paired,
+    ranged,
+    two_digits,
     verdicts,
 )
 from ganlab.pages.page import Block, Figure, Section, Text
-from ganlab.pages.shared import bounded
+from ganlab.pages.shared import mean_text
 from ganlab.pages.vanishing_gradients import going_on
 
 STEPS = 4000
@@ -33,19 +36,22 @@ STEPS = 4000
 def section(runs: Sequence[Run]) -> Section:
     """Return the section of these runs: the course's GAN, the same nets mended, and those whose generator freezes."""
     course, held = (named(run, name) for run, name in zip(runs, ("the course's GAN", "mended"), strict=False))
+    still = [run for run in runs if frozen.is_frozen(run)]
     steps = course.experiment.steps
     shortened = f" Shortened here: {steps} of the course's {STEPS} steps." if steps < STEPS else ""
     n = len(course.experiment.seeds)
-    off, spread, held_spread = (bounded(stats.mean(values)) for values in (_off(course), _spread(course), _spread(held)))
+    off, spread, held_spread = (mean_text(values, two_digits) for values in (_off(course), _spread(course), _spread(held)))
     blocks: list[Block] = [
         Text(
             [
                 f"To lie on the line is one thing, to cover it another: the course's fakes are {off} off "
                 f"it and spread over {spread}, where the data spread over 1.49; {near(course)} of seeds end "
                 f"near the data.{shortened}",
-                f"Mended, the same nets spread over {held_spread}, and {near(held)} of seeds end near. Distance to the data, "
-                f"mended less the course's, on the same seeds: {paired(distances(held), distances(course))}. What was "
-                f"mended: {MENDED}.",
+                f"Mended, they spread over {held_spread}, and {near(held)} of seeds end near. Distance to the data, mended "
+                f"less the course's, on the same seeds: {paired(distances(held), distances(course))}. What was mended: "
+                f"{mended(course, held)}",
+                f"And if the course's generator is frozen after {frozen.age(still[0])} steps, while the discriminator trains "
+                f"on? By the last of {_updates(still[0])} updates, over {n} seeds, {'; '.join(map(_frozen_text, still))}.",
             ]
         ),
         numbers(
@@ -59,14 +65,53 @@ def section(runs: Sequence[Run]) -> Section:
         ),
         verdicts([course, held]),
         *(_points(run, n) for run in (course, held)),
-        curves_figure(
-            [course, held], "the line", colours([course, held]), "distance", "", "distance to the data (std)",
-            "Do the points come near?", False, None,
+        ranged(
+            curves_figure(
+                [course, held], "the line", colours([course, held]), "distance", "", "distance to the data (std)",
+                "Do the points come near?", False, None,
+            )
         ),
-        *going_on([run for run in runs if frozen.is_frozen(run)]),
-        folded_settings([course, held]),
+        *_going_on(still),
+        folded_settings([course, held, *(named(run, f"frozen, {_loss(run)}") for run in still)]),
     ]  # fmt: skip
     return Section("Example 2: can a GAN put points on a line, and what if its generator is frozen?", blocks)
+
+
+LOSSES = {"non_saturating": "non-saturating loss", "minimax": "saturating loss"}
+
+
+def _loss(run: Run) -> str:
+    return LOSSES[run.experiment.settings["objective"]]
+
+
+def _updates(run: Run) -> int:
+    return int(frozen.since_frozen(run, frozen.GRADIENT).index[-1])
+
+
+def _frozen_text(run: Run) -> str:
+    """Return what becomes of the gradient of a frozen generator: whether it grows or shrinks, and to what multiple."""
+    grown = -frozen.decay(run)["lost"]
+    found = stats.mean_of_finite(grown)
+    way = "grows" if found.low > 0 else "shrinks" if found.high < 0 else "is not shown to change"
+    multiple = mean_text(grown, lambda decades: f"{10**decades:.2g}")
+    return f"with the {_loss(run)} the gradient that the generator would go by {way}: {multiple} times its length"
+
+
+def _going_on(still: Sequence[Run]) -> list[Block]:
+    """Return the figure of the frozen runs, in the words of this section."""
+    said = "; ".join(map(_frozen_text, still))
+    return [
+        replace(
+            figure,
+            title="And when the generator is frozen, and the discriminator goes on?",
+            alt=f"Gradient of the generator and accuracy of the discriminator by step, a line a seed. {said}.",
+            caption=f"Thin lines: each of {len(still[0].experiment.seeds)} seeds; thick: their median. Dotted: step "
+            f"{frozen.age(still[0])}, where the generator freezes; the discriminator goes on as it is. By the last update "
+            f"{said} (geometric mean over seeds with its 95 % Student-t interval).",
+        )
+        for figure in going_on(still)
+        if isinstance(figure, Figure)
+    ]
 
 
 def _along(run: Run) -> NDArray[np.float32]:

@@ -20,10 +20,11 @@ def section() -> Section:
         [
             Text(
                 [
-                    "A neuron adds up its inputs, each times a weight, adds a bias, and passes the sum through an activation "
-                    "function. With two inputs it draws one straight line: on one side the sum is above 0, on the other below. "
-                    "That is enough for AND and OR. For XOR it is not: its two answers of 1 lie at opposite corners, and no "
-                    "line has both on one side and the other two corners on the other. That takes a second layer."
+                    "One neuron can be the gates AND and OR, and cannot be XOR. It adds up its inputs, each times a weight, "
+                    "adds a bias, and passes the sum through an activation function. With two inputs it draws one straight "
+                    "line: on one side the sum is above 0, on the other below. For XOR that is not enough: its two answers of "
+                    "1 lie at opposite corners, and no line has both on one side and the other two corners on the other. That "
+                    "takes a second layer."
                 ]
             ),
             _gates(),
@@ -34,7 +35,7 @@ def section() -> Section:
                 f"Response curves of {', '.join(ACTIVATIONS)}, with their slopes.",
                 "Line: the response; dashed: its slope, which is what learning goes by. The step's slope is 0 wherever it "
                 "has one, so nothing is learned through it. Sigmoid and tanh are flat far from 0: their slope vanishes. "
-                "ReLU is flat below 0; leaky ReLU, ELU and SELU are not.",
+                "ReLU is flat below 0; leaky ReLU keeps a slope there, and that of ELU and SELU fades.",
             ),
             Figure(
                 "Where does a neuron draw its line?",
@@ -44,7 +45,7 @@ def section() -> Section:
                 ),
                 plane,
                 "The plane of two inputs, a column per activation and a row per gate: the line lies in the same place under "
-                "every activation, with one corner above it for AND and three for OR.",
+                "every activation. For AND one corner lies on it and three below; for OR two lie on it, one above and one below.",
                 "Shading: the response, darker is more. Orange: where the weighted sum is 0. Filled corners: the gate says "
                 "1. The line comes from weights and bias; the activation only says how sharply the answer changes across "
                 "it. Corners on the line count as 1.",

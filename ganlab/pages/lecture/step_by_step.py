@@ -21,6 +21,7 @@ from ganlab.pages.lecture.judged import (
     near,
     numbers,
     paired,
+    ranged,
     verdicts,
 )
 from ganlab.pages.page import Figure, Section, Text
@@ -55,10 +56,12 @@ def section(runs: Sequence[Run]) -> Section:
         [
             Text(
                 [
-                    "The discriminator learns to tell fakes from data, the generator follows its slope, and where it arrives "
-                    f"the discriminator can only guess. With one discriminator step (k = 1) {near(one)} of seeds end near the "
-                    f"data, with five {near(five)}; with a discriminator that learns {slower:.0f} times slower, the control, "
-                    f"{near(slow)}.",
+                    f"With one discriminator step (k = 1) {near(one)} of seeds end near the data, with five {near(five)}; with "
+                    f"a discriminator that learns {slower:.0f} times slower, the control, {near(slow)}. The discriminator "
+                    "learns to tell fakes from data, the generator follows its slope, and where it arrives the discriminator "
+                    "can only guess.",
+                    "Algorithm 1 is run here as it is used: the generator ascends log D(G(z)), the non-saturating loss, and "
+                    "both players learn by Adam. As printed, it descends log(1 - D(G(z))), by plain gradients with momentum.",
                 ]
             ),
             _walk(walk, five),
@@ -76,13 +79,17 @@ def section(runs: Sequence[Run]) -> Section:
                 "why: fakes may be good, or it may have learned too little, as a slow one has.",
             ),
             verdicts(judged),
-            curves_figure(
-                judged, "a line", colours(judged), "distance", "", "distance to the data (std)", "Do the fakes come near?",
-                False, None,
+            ranged(
+                curves_figure(
+                    judged, "a line", colours(judged), "distance", "", "distance to the data (std)",
+                    "Do the fakes come near?", False, None,
+                )
             ),
-            curves_figure(
-                judged, "a line", colours(judged), "discriminator_loss", "", "discriminator's loss (nats)",
-                "Does the discriminator end up guessing?", False, BALANCE,
+            ranged(
+                curves_figure(
+                    judged, "a line", colours(judged), "discriminator_loss", "", "discriminator's loss (nats)",
+                    "Does the discriminator end up guessing?", False, BALANCE,
+                )
             ),
             folded_settings([named(walk, "the walk"), *judged]),
         ],
@@ -94,20 +101,32 @@ def _walk(walk: Run, end: Run) -> Figure:
     seed, k = walk.experiment.seeds[0], walk.experiment.settings["n_critic"]
     fakes = last_samples(end)[0, ..., 0]
     return Figure(
-        "The walk",
+        "Who moves when, on the way to the data?",
         lambda: plots.grid(frame, lecture_plots.draw_walk, col="panel", wrap=4, height=1.75, aspect=1.4),
         frame,
-        f"Eight pictures of the densities of data and fakes with D(x), a step of a player from each to the next; the last is "
-        f"the end of the training with k = 5, where the fakes have a mean of {fakes.mean():.2f} and a spread of "
-        f"{fakes.std():.2f}.",
+        f"{len(FRAMES) + 1} pictures of the densities of data and fakes with D(x): {_steps()}. The last is the end of another "
+        f"training, with k = 5, where the fakes have a mean of {fakes.mean():.2f} and a spread of {fakes.std():.2f}.",
         f"Blue: data; orange: fakes, pale before a step and full after it; heights are scaled. Line: D(x), the chance of being "
-        f"real; dotted: 1/2. Arrows: where the loss would have fakes go, longer where it pulls more. Seed {seed}; steps are "
-        f"large here and k is {k}, so that each one can be seen. The last picture is k = 5 below, after "
-        f"{end.experiment.steps} steps; where neither data nor fakes lie, nothing holds D.",
+        f"real; dotted: 1/2. Arrows, where the generator follows and at the end: where the loss would have fakes go, longer "
+        f"where it pulls more. One seed, {seed}, of which nothing follows for others; steps are large here and k is {k}, so "
+        f"that each one can be seen. {_steps().capitalize()}. The last picture is another training, k = 5 below, of seed "
+        f"{end.experiment.seeds[0]} after {end.experiment.steps} steps; where neither data nor fakes lie, nothing holds D.",
     )
+
+
+def _steps() -> str:
+    """Return after how many steps of the walk each picture is, those of the same step together."""
+    by_step: dict[int, list[int]] = {}
+    for number, frame in enumerate(FRAMES, 1):
+        by_step.setdefault(frame.discriminator or 0, []).append(number)
+    said = []
+    for step, pictures in by_step.items():
+        those = f"{pictures[0]} and {pictures[-1]}" if len(pictures) > 1 else f"{pictures[0]}"
+        said.append(f"picture{'s' if len(pictures) > 1 else ''} {those} {f'in step {step}' if step else 'before training'}")
+    return ", ".join(said)
 
 
 def _equilibrium(end: Run) -> pd.DataFrame:
     last = len(end.samples["moments"]) - 1
-    frame = lecture_plots.frame_walk(end, [Frame("equilibrium", last, last)])
+    frame = lecture_plots.frame_walk(end, [Frame("equilibrium (k = 5)", last, last, last)])
     return frame.assign(panel=np.char.replace(frame["panel"].to_numpy(dtype=str), "1.", f"{len(FRAMES) + 1}."))

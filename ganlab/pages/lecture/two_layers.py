@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ganlab import by_hand, lecture_plots, plots, stats
 from ganlab.by_hand import Array, Weights, forward, inputs, stacked, targets, train
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
+from ganlab.pages.shared import mean_text
 
 Answers = NDArray[np.bool_]
 
@@ -73,7 +74,7 @@ def section(largest_gap: float, seeds: int = SEEDS) -> Section:
     jamal = stats.rate(int(found[SHUFFLED].right[0].sum()), seeds)
     errors = lecture_plots.frame_errors({name: t.errors for name, t in found.items()}, min(seeds, SHOWN))
     outputs = lecture_plots.frame_outputs({name: t.outputs[:, : min(seeds, 300)] for name, t in found.items()}, by_hand.UNKNOWN)
-    said = "; ".join(f"{name} {t.errors[-1].mean():.2g}" for name, t in found.items())
+    said = "; ".join(f"{name} {mean_text(t.errors[-1], lambda error: f'{error:.2g}')}" for name, t in found.items())
     return Section(
         "Can two layers, written by hand, tell a researcher from a data scientist?",
         [
@@ -95,9 +96,9 @@ def section(largest_gap: float, seeds: int = SEEDS) -> Section:
                 ),
                 errors,
                 f"Mean squared error by epoch, a panel per training; mean at the end: {said}.",
-                f"Thin lines: {min(seeds, SHOWN)} of {seeds} seeds; thick: their median. Mean at the end over all seeds: "
-                f"{said}. Shuffled positions are often learned just as well: a low error on what was trained on proves "
-                "nothing.",
+                f"Thin lines: {min(seeds, SHOWN)} of {seeds} seeds; thick: their median. Mean at the end over all {seeds}, "
+                f"with 95 % Student-t intervals: {said}. Shuffled positions are often learned just as well: a low error on "
+                "what was trained on proves nothing.",
             ),
             Figure(
                 "What does the network say of Jamal and Mina?",

@@ -9,23 +9,25 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ganlab import lecture_plots, plots, stats
+from ganlab import lecture_plots, plots
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure
 from ganlab.pages.lecture.judged import (
-    MENDED,
     colours,
     distances,
     folded_settings,
     last_samples,
+    mended,
     named,
     near,
     numbers,
     paired,
+    ranged,
+    two_digits,
     verdicts,
 )
 from ganlab.pages.page import Figure, Section, Text
-from ganlab.pages.shared import bounded
+from ganlab.pages.shared import mean_text
 
 STEPS = 12_000
 """Of the course: 20 epochs of 600 batches."""
@@ -35,11 +37,11 @@ REACH = 4.0
 
 
 def section(runs: Sequence[Run]) -> Section:
-    """Return the section of these runs: the course's GAN, and the same nets mended, on scaled data."""
-    course, mended = both = [named(_scaled(r), name) for r, name in zip(runs, ("the course's GAN", "mended"), strict=True)]
+    """Return the section of these runs: the course's GAN, and the same mended, on scaled data."""
+    course, held = both = [named(_scaled(r), name) for r, name in zip(runs, ("the course's GAN", "mended"), strict=True)]
     steps = course.experiment.steps
     shortened = f" Shortened here: {steps} of the course's {STEPS} steps." if steps < STEPS else ""
-    worst, spread, mended_spread = (bounded(stats.mean(x)) for x in (_worst(course), _spread(course), _spread(mended)))
+    worst, spread, held_spread = (mean_text(x, two_digits) for x in (_worst(course), _spread(course), _spread(held)))
     return Section(
         "Example 1: can a GAN make vectors of ten numbers from a normal distribution?",
         [
@@ -48,12 +50,11 @@ def section(runs: Sequence[Run]) -> Section:
                     "Look at the ten numbers one by one, in standard deviations of the data. The course's GAN has the worst of "
                     f"its ten means {worst} off after {steps} steps, and a spread of {spread} where the data have 1: "
                     f"{near(course)} of seeds end near the data.{shortened}",
-                    f"Mended, the same nets have a spread of {mended_spread}, and {near(mended)} of seeds end near. Distance "
-                    "to the data, mended less the course's, on the same seeds: "
-                    f"{paired(distances(mended), distances(course))}.",
+                    f"Mended, it has a spread of {held_spread}, and {near(held)} of seeds end near. Distance to the data, "
+                    f"mended less the course's, on the same seeds: {paired(distances(held), distances(course))}.",
                     "What was mended: the data are scaled to mean 0 and standard deviation 1, the lesson of breast cancer "
                     "once more, since about a mean of 4 a spread of 0.2 is hard to see for a discriminator; then "
-                    f"{MENDED}.",
+                    f"{mended(course, held)}",
                 ]
             ),
             numbers(
@@ -64,9 +65,11 @@ def section(runs: Sequence[Run]) -> Section:
             ),
             verdicts(both),
             *(_numbers_figure(run) for run in both),
-            curves_figure(
-                both, "vectors", colours(both), "distance", "", "distance to the data (std)", "Do the fakes come near?",
-                True, None,
+            ranged(
+                curves_figure(
+                    both, "vectors", colours(both), "distance", "", "distance to the data (std)", "Do the fakes come near?",
+                    True, None,
+                )
             ),
             folded_settings(both),
         ],
