@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from functools import cache
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,9 +14,9 @@ import benchmarks.lecture
 import reports.lecture
 from ganlab.application_plots import frame_strips
 from ganlab.experiment import Experiment, Run
-from ganlab.pages import pages_of
-from ganlab.pages.lecture import applications
-from ganlab.pages.page import Figure, Section, Table, Text, render
+from ganlab.pages import pages_of, shared
+from ganlab.pages.lecture import applications, learned
+from ganlab.pages.page import Block, Figure, Section, Table, Text, render
 from ganlab.sweep import perform
 
 SHORT = {"hidden": [8], "hidden_generator": [8], "hidden_discriminator": [8], "evaluation": 60, "generated_images": 20}
@@ -30,9 +32,14 @@ def tiny(experiment: Experiment) -> Experiment:
     return replace(experiment, seeds=tuple(range(6)), steps=4, every=2, settings=settings)
 
 
+@cache
+def trained() -> list[Run]:
+    return [perform(tiny(e)) for e in benchmarks.lecture.experiments("quick")["applications"]]
+
+
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
-    return [perform(tiny(e)) for e in benchmarks.lecture.experiments("quick")["applications"]]
+    return trained()
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +103,42 @@ def test_strips_lie_side_by_side_with_a_gap() -> None:
     frame = frame_strips({"two": [np.full((2, 3), -1.0), np.full((2, 3), 1.0)]})
     assert sorted(frame["x"].unique()) == [0, 1, 2, 4, 5, 6]
     assert frame.groupby("x")["pixel"].first().tolist() == [0, 0, 0, 255, 255, 255]
+
+
+def test_the_numbers_of_seeds_are_those_of_the_runs(runs: list[Run]) -> None:
+    found = applications.arms(runs)
+    assert applications._seeds(found) == "6 seeds"
+    few = replace(found.cgan, experiment=replace(found.cgan.experiment, seeds=(0, 1, 2)))
+    assert applications._seeds(found._replace(cgan=few)).startswith("3 to 6 seeds")
+
+
+def test_an_image_from_a_text_is_as_many_times_a_digit_as_it_has_pixels(runs: list[Run]) -> None:
+    cgan = runs[0]
+    assert "a digit of 8 x 8 pixels an image of 1024 times as many" in applications._text_to_image(cgan)
+    large = replace(cgan, samples={**cgan.samples, "generated": np.zeros((6, 1, 2, 1, 28, 28))})
+    assert "a digit of 28 x 28 pixels an image of 84 times as many" in applications._text_to_image(large)
+
+
+def test_a_share_has_no_interval_beyond_all() -> None:
+    assert shared.mean_cell([1.0, 1.0, 0.9], learned.percent).note == "[82.3%, 100.0%], n=3"
+
+
+def test_a_seed_that_diverged_is_left_out_and_counted(runs: list[Run]) -> None:
+    def spoilt(run: Run) -> Run:
+        table = run.trace.copy()
+        lost = (table["member"] == len(run.experiment.members()) - 1) & ~table["name"].str.startswith(("reference_", "judge"))
+        table.loc[lost, "value"] = np.nan
+        return replace(run, trace=table)
+
+    found = applications.section([runs[0], *map(spoilt, runs[1:])])
+    words = " ".join(word for block in found.blocks for word in written(block))
+    assert "1 diverged, left out" in words
+    assert "not compared: a seed has no value" in words
+    assert not re.search(r"(?<![a-z])(nan|inf)(?![a-z])", words)
+
+
+def written(block: Block) -> list[str]:
+    """All that a block says."""
+    if isinstance(block, Table):
+        return [block.title, block.caption, *(text for row in block.cells() for cell in row for text in (cell.text, cell.note))]
+    return list(block.paragraphs) if isinstance(block, Text) else [block.title, block.alt, block.caption]

@@ -20,8 +20,9 @@ from ganlab.experiment import Run
 from ganlab.learning import perform
 from ganlab.pages import pages_of, shared
 from ganlab.pages.lecture import airline, breast_cancer, learned, lecture_page, mnist, regression
-from ganlab.pages.page import Figure, Section, Table, Text, render
+from ganlab.pages.page import Figure, Section, Table, render
 from ganlab.trace import last
+from tests.test_applications_page import written
 
 STUDIES = {
     "regression": (regression_study, regression), "breast_cancer": (breast_cancer_study, breast_cancer),
@@ -106,7 +107,7 @@ def test_the_airlines_references_stand_beside_the_nets() -> None:
         ([47.0, 45, 48, 44, 47, 45, 46, 47], "not told apart from seasonal naive (46.1"),
         ([47.0, 45, 48, 44, 47, 45, 46, 47], "better than persistence (52.5"),
         ([25.0, 26, 24, 25, 27, 25, 26, np.nan], "not tested: a seed has no value"),
-        ([25.0, 26, 24, 25, 27, 25, 26, np.nan], "misses the next month by 25.4 [24.5, 26.3], 1 diverged, left out thousand"),
+        ([25.0, 26, 24, 25, 27, 25, 26, np.nan], "misses the next month by 25.4 [24.5, 26.3] (1 diverged, left out) thousand"),
     ],
 )
 def test_the_lstm_is_held_against_forecasts_without_a_net(errors: list[float], said: str) -> None:
@@ -217,6 +218,8 @@ def test_a_mean_counts_the_diverged() -> None:
     cell = shared.mean_cell([1.0, 3.0, np.nan], learned.plain)
     assert (cell.text, cell.note.partition("n=")[2]) == ("2", "2; 1 diverged, left out")
     assert shared.mean_cell([np.nan], learned.plain).text == "no seed has a value"
+    assert shared.mean_text([1.0, 3.0, np.nan], learned.plain).endswith("] (1 diverged, left out)")
+    assert shared.mean_text([np.nan], learned.plain) == "no seed has a value"
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "airline"])
@@ -292,7 +295,7 @@ def test_the_section_says_what_was_planted_about_moved_digits() -> None:
     text = " ".join(mnist.section([*readers()[:2], *moved]).blocks[0].paragraphs)
     assert "Moved by a single pixel, the CNN still reads 70.0% [69.8%, 70.2%] and the MLP 40.0% [39.8%, 40.2%] (the CNN" in text
     assert "(the CNN is better: +30.0 points" in text
-    assert "not moved, the CNN reads 90.0% [89.8%, 90.2%] of the same images and the MLP 80.0%" in text
+    assert "not moved, the CNN reads 90.0% [89.8%, 90.2%] and the MLP 80.0% [79.8%, 80.2%] of the same images." in text
     assert "whence another accuracy" not in text  # all images were moved
     moved = [planted_reader(mlp, {"1": 0.7}), planted_reader(cnn, {"1": 0.4})]
     text = " ".join(mnist.section([*readers()[:2], *moved]).blocks[0].paragraphs)
@@ -352,13 +355,6 @@ def test_a_seed_that_diverged_is_left_out_and_counted(name: str) -> None:
     of = mnist if name == "mnist" else STUDIES[name][1]
     found = of.section([diverged(run) for run in (readers() if name == "mnist" else tiny(name))])
     words = " ".join(word for block in found.blocks for word in written(block))
-    assert "1 diverged, left out" in " ".join(found.blocks[0].paragraphs)
+    assert "(1 diverged, left out)" in " ".join(found.blocks[0].paragraphs)
     assert not re.search(r"(?<![a-z])(nan|inf)(?![a-z])", words)
     plt.close([block for block in found.blocks if isinstance(block, Figure)][-1].draw())
-
-
-def written(block: Any) -> list[str]:
-    """All that a block says."""
-    if isinstance(block, Table):
-        return [block.title, block.caption, *(text for row in block.cells() for cell in row for text in (cell.text, cell.note))]
-    return list(block.paragraphs) if isinstance(block, Text) else [block.title, block.alt, block.caption]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -17,11 +19,13 @@ from ganlab import data, profiles, trace
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.lecture_plots import Frame, draw_walk, frame_progress, frame_walk, ranked
 from ganlab.pages import shared
-from ganlab.pages.lecture import bad_news, judged, lecture_page, step_by_step
-from ganlab.pages.page import Figure, Section, Table, Text
+from ganlab.pages.lecture import bad_news, digits, judged, lecture_page, line, step_by_step
+from ganlab.pages.page import Figure, Page, Section, Table, Text, render
 from ganlab.planning import plan
 from ganlab.sweep import perform
+from tests import test_applications_page, test_autoencoders_page, test_frameworks, test_learning_pages
 from tests.faked import fake, planned, run_of
+from tests.test_applications_page import written
 
 PROFILES = ("quick", "standard", "full")
 
@@ -85,6 +89,37 @@ def test_every_trained_study_has_a_section_and_twenty_seeds_an_example(profile: 
     assert all(len(e.seeds) >= 10 for e in planned["step_by_step"])
 
 
+@pytest.fixture(scope="module")
+def whole(runs: dict[str, list[Run]]) -> Page:
+    learned = {name: test_learning_pages.tiny(name) for name in test_learning_pages.STUDIES}
+    others = {
+        "mnist": test_learning_pages.readers(), "autoencoders": test_autoencoders_page.runs(),
+        "applications": test_applications_page.trained(), "frameworks": [test_frameworks.planted()],
+    }  # fmt: skip
+    return reports.lecture.page({**runs, **learned, **others})
+
+
+def test_the_page_has_all_sections_in_the_order_of_the_slides_and_each_begins_with_a_result(whole: Page) -> None:
+    sections = whole.sections[: len(reports.lecture.SECTIONS)]
+    assert [section.title.partition(".")[0] for section in sections] == [str(i) for i in range(1, 15)]
+    for section in sections:
+        assert isinstance(section.blocks[0], Text)
+        first = section.blocks[0].paragraphs[0]
+        assert section is sections[0] or re.search(r"\[[^\]]+, [^\]]+\]|no interval|in \d of \d seeds", first), section.title
+    assert "2. Can two layers, written by hand" in sections[1].title
+    words = " ".join(word for section in sections for block in section.blocks for word in written(block))
+    assert not re.search(r"(?<![a-z])nan(?![a-z])|1 diverged", words)
+    assert "noisy_curve" not in words.replace("mlp on noisy_curve", "")
+
+
+@pytest.mark.slow
+def test_the_page_is_drawn(whole: Page) -> None:
+    html = render([whole], "a test")
+    figures = [block for section in whole.sections for block in section.blocks if isinstance(block, Figure)]
+    assert html.count("data:image/webp") == len(figures)
+    assert html.count("<h3>") == len(whole.sections)
+
+
 # --- what is said --------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +171,67 @@ def test_best_median_and_worst_are_by_the_distance_at_the_end() -> None:
     assert ranked(at_distance(0.3, 0.1, np.nan, 0.2, 0.4)) == {"best": 1, "median": 0, "worst": 2}
 
 
+def test_a_figure_of_curves_says_how_far_its_seeds_lie_apart() -> None:
+    frame = pd.DataFrame({"variant": ["a"] * 4, "seed": [0, 1] * 2, "step": [0, 0, 9, 9], "value": [7.0, 8.0, 0.5, 2.0]})
+    figure = Figure("Near?", plt.figure, frame, "", "Thick: the median.")
+    assert judged.ranged(figure).caption == "Thick: the median. From the lowest seed to the highest there: a 0.5 to 2 (n=2)."
+    lost = replace(figure, frame=frame.assign(value=[7.0, 8.0, 0.5, np.nan]))
+    assert judged.ranged(lost).caption.endswith("a 0.5 to 0.5 (n=1).")
+
+
+@pytest.mark.parametrize(("study", "place"), [("vectors", "50 about"), ("line", "30 about")])
+def test_what_was_mended_includes_the_latents_and_is_not_told_apart(
+    study: str, place: str, runs: dict[str, list[Run]]
+) -> None:  # fmt: skip
+    words = " ".join(reports.lecture.SECTIONS[study](runs[study]).blocks[0].paragraphs)
+    assert f"10 latents about zero in place of {place} a half" in words
+    assert "All of this changes at once" in words
+    assert "the same nets" not in words
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ([8.0, 9.0, 10.0], "would go by grows to 9 [6.8, 12] times its length"),
+        ([0.125, 0.1, 0.111], "would go by shrinks to 0.11 [0.085, 0.15] times its length"),
+        ([0.5, 1.0, 2.0], "would go by is not shown to change: 1 [0.18, 5.6] times its length"),
+        ([8.0, 10.0, np.nan], "(1 diverged, left out) times its length"),
+    ],
+)
+def test_a_frozen_gradient_is_said_to_grow_or_to_shrink(ends: list[float], said: str) -> None:
+    experiment = Experiment("gan", "planted", "line", (0, 1, 2), 1, 1, {"frozen_at": 0, "n_critic": 1, "objective": "minimax"})
+    values = np.array([[1.0] * 3, ends])[:, :, None]
+    table = trace.tidy(experiment.id, experiment.seeds, [0, 1], [("generator_gradient", [""], values)])
+    text = line._frozen_text(Run(experiment, table, outcome(experiment, {}), {}, {}))
+    assert text.startswith("with the saturating loss")
+    assert said in text
+
+
+def test_the_frozen_runs_stand_in_words_and_settings(runs: dict[str, list[Run]]) -> None:
+    section = line.section(runs["line"])
+    assert "if the course's generator is frozen after 2 steps" in section.blocks[0].paragraphs[2]
+    rows = [row[0].text for row in blocks(section, Table)[-1].cells()]
+    assert rows[-2:] == ["frozen, non-saturating loss", "frozen, saturating loss"]
+    assert not [figure.title for figure in blocks(section, Figure) if "'" in figure.title.replace("course's", "")]
+
+
+def test_digits_say_how_many_seeds_are_shown_and_what_is_not_the_courses(runs: dict[str, list[Run]]) -> None:
+    mlp, dcgan = runs["digits"]
+    assert digits._images(mlp).caption.endswith("3 seeds take turns.")
+    shown = replace(mlp, experiment=replace(mlp.experiment, seeds=tuple(range(20))))
+    many = {name: np.repeat(shown.samples[name], 7, 0)[:20] for name in ("generated",)}
+    shown = replace(shown, samples={**shown.samples, **many})
+    assert digits._images(shown).caption.endswith("one of each of the first 12 of 20 seeds.")
+    words = digits.section([mlp, dcgan]).blocks[0].paragraphs[0]
+    assert "the generator's running mean" in words
+    assert "rate is 0.001 in place of 0.0002; batches are of 8 in place of 64" in words
+
+
+def test_the_course_and_its_rates_are_those_of_the_recipe() -> None:
+    course = plan("recipe:course_mnist", "digits")
+    assert (course.numbers["lr"][0], course.settings["batch"], course.steps) == (digits.LR, digits.BATCH, digits.STEPS)
+
+
 # --- the walk ------------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +249,15 @@ def test_the_walk_shows_the_discriminator_and_its_pull_where_the_fakes_are(runs:
     _, ax = plt.subplots()
     assert draw_walk(frame[frame["panel"] == "2. follows"], ax).collections
     plt.close()
+
+
+def test_the_walk_says_at_which_steps_its_pictures_are_and_which_is_another_training(runs: dict[str, list[Run]]) -> None:
+    figure = blocks(step_by_step.section(runs["step_by_step"]), Figure)[0]
+    steps = "Pictures 1 and 2 before training, pictures 3 and 4 in step 1, pictures 5 and 6 in step 6, picture 7 in step 12."
+    assert steps in figure.caption
+    assert "The last picture is another training" in figure.caption
+    with_arrows = figure.frame[figure.frame["kind"] == "arrow"]["panel"].str[0].unique().tolist()
+    assert with_arrows == ["4", "6", "7", "8"]
 
 
 def test_the_walk_keeps_every_one_of_its_steps() -> None:
@@ -212,6 +317,15 @@ def test_what_is_the_same_with_and_without_a_remedy_has_p_1(runs: dict[str, list
     usual, _, saturating, *_ = runs["bad_news"]
     rows = _table([usual, usual, saturating, saturating, saturating])
     assert [row[-1].text for row in rows[1:]] == ["1"] * 4
+
+
+def test_the_section_begins_with_its_rates_and_says_what_is_measured_of_means(runs: dict[str, list[Run]]) -> None:
+    section = bad_news.section(runs["bad_news"])
+    first, *_, means = section.blocks[0].paragraphs
+    assert "20/20 = 100% [84%, 100%], with R1 of weight 0.3 0/20 = 0% [0%, 16%]" in first
+    assert "a running mean of its generator" in means
+    assert "share of samples of high quality is, over 3 seeds, usual GAN" in means
+    assert any("the running mean of the generator is measured" in figure.caption for figure in blocks(section, Figure))
 
 
 def test_a_gradient_is_gone_when_a_decade_of_it_is() -> None:

@@ -174,19 +174,21 @@ NO_VALUE = "no seed has a value"
 def mean_cell(values: ArrayLike, write: Written) -> Cell:
     """Return the mean over seeds with its 95 % interval; seeds that diverged have no value, and are counted."""
     found = stats.mean_of_finite(values)
+    lost = _left_out(found, values)
     if not found.n:
         return Cell(NO_VALUE)
-    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}{_left_out(found, values, '; ')}")
+    return Cell(write(found.estimate), note=f"{bounds(found, write)}, n={found.n}" + (f"; {lost}" if lost else ""))
 
 
 def mean_text(values: ArrayLike, write: Written) -> str:
     """Return the same for a sentence, which says of how many seeds it speaks."""
     found = stats.mean_of_finite(values)
+    lost = _left_out(found, values)
     if not found.n:
         return NO_VALUE
-    return f"{write(found.estimate)} {bounds(found, write)}{_left_out(found, values, ', ')}"
+    return f"{write(found.estimate)} {bounds(found, write)}" + (f" ({lost})" if lost else "")
 
 
-def _left_out(found: stats.Interval, values: ArrayLike, before: str) -> str:
-    n = np.size(np.asarray(values)) - found.n
-    return f"{before}{n} diverged, left out" if n else ""
+def _left_out(found: stats.Interval, values: ArrayLike) -> str:
+    n = np.size(values) - found.n
+    return f"{n} diverged, left out" if n else ""

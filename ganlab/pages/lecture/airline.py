@@ -194,7 +194,10 @@ def _writing_answer(runs: Sequence[Run], forms: Sequence[Comparison]) -> str:
     said = []
     for run, c in zip(runs, forms, strict=True):
         net, line = (mean_text(values, plain) for values in (_errors(run), _reference(run, LINE)))
-        said.append(f"{FORMS[run.experiment.data].capitalize()}: the net is off by {net}, {LINE} by {line}: {c.answer}")
+        said.append(
+            f"{FORMS[run.experiment.data].capitalize().replace(':', ',')}: the net is off by {net}, {LINE} by {line}: "
+            f"{c.answer}"
+        )
     return f"Writing whole sequences (RMSE, {len(runs[0].experiment.seeds)} seeds). {'. '.join(said)}."
 
 

@@ -154,7 +154,7 @@ def _summary(decided: dict[str, Comparison]) -> str:
 def _effect(c: Comparison) -> str:
     if not c.p <= 0.05:
         return f"no difference is shown, {difference(c, points)}"
-    return f"{'better' if c.difference.estimate > 0 else 'worse'}, {difference(c, points)} right"
+    return f"{'better' if c.difference.estimate > 0 else 'worse'}, {difference(c, points)}"
 
 
 def _row(application: str, question: str, c: Comparison, write: Written = points, unit: str = "points") -> list[Cell | str]:

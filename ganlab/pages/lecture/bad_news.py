@@ -16,6 +16,7 @@ from ganlab.dynamics.verdicts import verdict
 from ganlab.experiment import Run
 from ganlab.pages.gans import curves_figure, final_figure
 from ganlab.pages.lecture.judged import colours, folded_settings, named, ranged
+from ganlab.pages.lecture.learned import percent
 from ganlab.pages.page import Cell, Figure, Section, Table, Text
 from ganlab.pages.shared import mean_text
 from ganlab.pages.vanishing_gradients import curves_figure as gradient_figure
@@ -79,7 +80,8 @@ def section(runs: Sequence[Run]) -> Section:
                     "there is. Diminished gradient: the discriminator is so good that the generator learns nothing, seen here "
                     "by a generator that is frozen before its first step.",
                     "R3GAN's samples are those of a running mean of its generator, and a mean moves less than what it is "
-                    "taken of. So part of what settles on the grid is the mean, and not the game.",
+                    "taken of: what settles on the grid may be the mean and not the game. And what neither collapses nor "
+                    f"moves need not be good: {_quality(live)}.",
                 ]
             ),
             _table(trials),
@@ -126,17 +128,19 @@ def _share(failed: Sequence[bool]) -> str:
     return str(stats.rate(sum(failed), len(failed))) if failed else "none could be judged"
 
 
+def _quality(live: Sequence[Run]) -> str:
+    """Return what share of the samples of each is of high quality at the end, over how many seeds."""
+    said = "; ".join(
+        f"{run.experiment.subject} {mean_text(trace.last(run.trace, 'high_quality_share', 'default'), percent)}" for run in live
+    )
+    e = live[0].experiment
+    return f"after {e.steps} steps the share of samples of high quality is, over {len(e.seeds)} seeds, {said}"
+
+
 def _ends(live: Sequence[Run]) -> Figure:
-    """Return where samples lie at the end, its caption with of how many seeds three are shown, and how many modes all have."""
+    """Return where samples lie at the end, its caption with of how many seeds three are shown."""
     figure, n = final_figure(live, live[0].experiment.data, colours(live)), len(live[0].experiment.seeds)
-    covered = "; ".join(
-        f"{run.experiment.subject} {mean_text(trace.last(run.trace, 'modes_covered', 'default'), lambda modes: f'{modes:.1f}')}"
-        for run in live
-    )
-    return replace(
-        figure,
-        caption=f"{figure.caption} Three of {n} seeds. Modes covered, mean over all {n} with its 95 % interval: {covered}.",
-    )
+    return replace(figure, caption=f"{figure.caption} Three of {n} seeds; of all of them, {_quality(live)}.")
 
 
 def _said_of_means(figure: Figure) -> Figure:

@@ -37,7 +37,7 @@ def section(runs: Sequence[Run]) -> Section:
                     f"Images end near the data in {near(mlp)} of seeds with the course's MLP, and in {near(dcgan)} with a "
                     "DCGAN under R1, whose discriminator learns three times as fast and whose images are of the generator's "
                     "running mean. Distance to the data at the end, DCGAN less the course's MLP, on the same seeds: "
-                    f"{paired(distances(dcgan), distances(mlp))}. The two differ in more than their nets, so that what of it "
+                    f"{paired(distances(dcgan), distances(mlp))}. The two differ in more than their nets, so which of it "
                     f"helps is not shown here. A picture says whether samples look like digits, and not more.{shortened}"
                 ]
             ),

@@ -28,7 +28,7 @@ def mended(course: Run, held: Run) -> str:
     return (
         f"{after} latents about zero in place of {before} about a half, a generator that ends without an activation, Adam in "
         "place of plain gradients with momentum, a discriminator that learns five times as fast as the generator, R1, and a "
-        "running mean of the generator. All of this changes at once, so that what of it helps is not shown here."
+        "running mean of the generator. All of this changes at once, so which of it helps is not shown here."
     )
 
 

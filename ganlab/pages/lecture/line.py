@@ -92,9 +92,9 @@ def _frozen_text(run: Run) -> str:
     """Return what becomes of the gradient of a frozen generator: whether it grows or shrinks, and to what multiple."""
     grown = -frozen.decay(run)["lost"]
     found = stats.mean_of_finite(grown)
-    way = "grows" if found.low > 0 else "shrinks" if found.high < 0 else "is not shown to change"
+    way = "grows to" if found.low > 0 else "shrinks to" if found.high < 0 else "is not shown to change:"
     multiple = mean_text(grown, lambda decades: f"{10**decades:.2g}")
-    return f"with the {_loss(run)} the gradient that the generator would go by {way}: {multiple} times its length"
+    return f"with the {_loss(run)} the gradient that the generator would go by {way} {multiple} times its length"
 
 
 def _going_on(still: Sequence[Run]) -> list[Block]:
@@ -104,7 +104,7 @@ def _going_on(still: Sequence[Run]) -> list[Block]:
         replace(
             figure,
             title="And when the generator is frozen, and the discriminator goes on?",
-            alt=f"Gradient of the generator and accuracy of the discriminator by step, a line a seed. {said}.",
+            alt=f"Gradient of the generator and accuracy of the discriminator by step, a line a seed: {said}.",
             caption=f"Thin lines: each of {len(still[0].experiment.seeds)} seeds; thick: their median. Dotted: step "
             f"{frozen.age(still[0])}, where the generator freezes; the discriminator goes on as it is. By the last update "
             f"{said} (geometric mean over seeds with its 95 % Student-t interval).",

@@ -121,10 +121,10 @@ def _shift_answer(shifts: Scores, decided: Sequence[Comparison], n_moved: int, n
     moved = [by for by in shifts[CNN] if by]
     (still, cnn), (flat, mlp) = ([mean_text(shifts[net][by], percent) for by in (0, 1)] for net in (CNN, MLP))
     first = decided[-len(moved)]
-    own = f", the first {n_moved} of the {n_test:,} test images, whence another accuracy than above" if n_moved < n_test else ""
+    own = f": the first {n_moved} of the {n_test:,} test images, whence another accuracy than above" if n_moved < n_test else ""
     return (
         f"Moved by a single pixel, the CNN still reads {cnn} and the MLP {mlp} ({_verdict(first)}); not moved, the CNN reads "
-        f"{still} of the same images and the MLP {flat}{own}."
+        f"{still} and the MLP {flat} of the same images{own}."
     )
 
 

@@ -45,7 +45,7 @@ def section() -> Section:
                 ),
                 plane,
                 "The plane of two inputs, a column per activation and a row per gate: the line lies in the same place under "
-                "every activation. For AND one corner lies on it and three below; for OR two lie on it, one above and one below.",
+                "every activation. For AND one corner lies on it and three below; for OR two lie on it, one above, one below.",
                 "Shading: the response, darker is more. Orange: where the weighted sum is 0. Filled corners: the gate says "
                 "1. The line comes from weights and bias; the activation only says how sharply the answer changes across "
                 "it. Corners on the line count as 1.",

@@ -108,7 +108,7 @@ def _walk(walk: Run, end: Run) -> Figure:
         f"training, with k = 5, where the fakes have a mean of {fakes.mean():.2f} and a spread of {fakes.std():.2f}.",
         f"Blue: data; orange: fakes, pale before a step and full after it; heights are scaled. Line: D(x), the chance of being "
         f"real; dotted: 1/2. Arrows, where the generator follows and at the end: where the loss would have fakes go, longer "
-        f"where it pulls more. One seed, {seed}, of which nothing follows for others; steps are large here and k is {k}, so "
+        f"where it pulls more. One seed ({seed}), which says nothing of others; steps are large here and k is {k}, so "
         f"that each one can be seen. {_steps().capitalize()}. The last picture is another training, k = 5 below, of seed "
         f"{end.experiment.seeds[0]} after {end.experiment.steps} steps; where neither data nor fakes lie, nothing holds D.",
     )
