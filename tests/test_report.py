@@ -786,9 +786,7 @@ def test_hardest_digits_leave_a_diverged_seed_out_of_the_votes(classified: list[
 def test_a_browser_opens_the_page_without_complaint(runs: list[Run], classified: list[Run], tmp_path: Path) -> None:
     """Wide and narrow, light and dark: no message, no request beyond the file, no scrolling sideways, every image there."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("needs a system chromium")
+    chromium = _chromium()
     hostile = [unpictured(renamed(runs[0], subject=name)) for name in [*HOSTILE[:3], "x" * 400]]
     path = report([runs[0], *hostile, *classified], tmp_path / "report.html")
     with playwright.sync_playwright() as play:
@@ -816,6 +814,29 @@ def test_a_browser_opens_the_page_without_complaint(runs: list[Run], classified:
             assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(13, 17, 23)"}[scheme]
             view.close()
         browser.close()
+
+
+@pytest.mark.slow
+def test_what_is_folded_away_is_printed(tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    folded = Table("Settings", ["a"], [["a cell"]], folded=True)
+    path = write([Page("x", "A page", "An answer.", [Section("s", [folded])])], tmp_path / "page.html")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        view = browser.new_page()
+        view.goto(path.as_uri())
+        seen = {}
+        for media in ("screen", "print"):
+            view.emulate_media(media=media)
+            seen[media] = view.evaluate("document.querySelector('details th[scope=row]').checkVisibility()")
+        browser.close()
+    assert seen == {"screen": False, "print": True}
+
+
+def _chromium() -> str:
+    """Return where this machine has a browser; a test without one is skipped."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or pytest.skip("needs a system chromium")
 
 
 def test_panels_of_rates_share_their_rows_also_where_a_variant_is_missing() -> None:
