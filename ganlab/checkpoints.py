@@ -87,8 +87,20 @@ class Ranking:
         said = f"; {others} others, {where}, cannot be told from it" if others else ""
         return (
             f"best at step {self.best}: score {row['score']:.2f} ({parts}){said}. A second real sample scores "
-            f"{self.perfect.low:.2f} to {self.perfect.high:.2f}; scores within {self.perfect.tie:.2f} are ties. One seed"
+            f"{self.perfect.low:.2f} to {self.perfect.high:.2f}; scores within {self.perfect.tie:.2f} are ties. "
+            f"{self._looked()}One seed"
         )
+
+    def _looked(self) -> str:
+        """Return how far checkpoints are from the looks whose scores they are given; nothing where looks are ranked."""
+        if "away" not in self.frame:
+            return ""
+        steps, found, away = (self.frame[name].to_numpy() for name in ("step", "look", "away"))
+        best, farthest = int(np.flatnonzero(steps == self.best)[0]), int(away.argmax())
+        said = f"Scores are those of the nearest looks: of step {found[best]} for the best, {away[best]} away"
+        if away[farthest] > away[best]:
+            said += f", and at most {away[farthest]} away, for step {steps[farthest]}"
+        return f"{said}. "
 
 
 def rank(run: Any, steps: Sequence[int] | None = None, member: int = 0) -> Ranking:

@@ -108,6 +108,14 @@ def test_checkpoints_have_the_score_of_the_nearest_look() -> None:
     assert list(found.columns) == ["step", "score", "distance", "missed", "narrow", "rank", "look", "away"]
 
 
+def test_how_far_a_checkpoint_is_from_its_look_is_said() -> None:
+    run = run_of(np.linspace(0, 1, LOOKS))
+    far = repr(rank(run, steps=[1240, 4000]))
+    assert "the nearest looks: of step 1200 for the best, 40 away, and at most 1100 away, for step 4000. One seed" in far
+    assert "of step 1200 for the best, 0 away. One seed" in repr(rank(run, steps=[1200]))
+    assert "nearest look" not in repr(rank(run))
+
+
 def test_looks_that_are_not_finite_come_last() -> None:
     found = rank(run_of(np.array([0.5, np.nan, 0.1])))
     assert found.frame["rank"].tolist() == [2, 3, 1]
