@@ -461,6 +461,13 @@ def one_latent_for_all_steps(seed: int) -> Check:
 
 
 @planted("L501")
+def one_latent_for_all_steps_under_changing_labels(seed: int) -> Check:
+    x, y = labelled(seed)
+    fixed = z()
+    return conditional_steps(seed, x, y, latent=lambda: fixed)
+
+
+@planted("L501")
 def one_latent_for_all_samples(seed: int) -> Check:
     return alternate(seed, latent=lambda: z(1).expand(BATCH, LATENT))
 

@@ -137,19 +137,31 @@ def labelled(seed: int) -> tuple[Tensor, Tensor]:
     return torch.randn(96, 2) * 0.2 + torch.stack([y - 1.0, 1.0 - y], 1), y
 
 
-def conditional_steps(seed: int, x: Tensor, y: Tensor, **settings: Any) -> Check:
+def some_labels() -> Tensor:
+    return torch.randint(3, (BATCH,))
+
+
+def conditional_steps(
+    seed: int,
+    x: Tensor,
+    y: Tensor,
+    *,
+    latent: Callable[[], Tensor] = z,
+    labels: Callable[[], Tensor] = some_labels,
+    **settings: Any,
+) -> Check:
     torch.manual_seed(seed)
     g, d = WithLabels(LATENT, 2), WithLabels(2, 1)
     opt_g, opt_d = adam(g), adam(d)
     with ganlab.check(g, d, **settings) as seen:
         for _ in range(STEPS):
             rows = torch.randperm(len(x))[:BATCH]
-            labels = torch.randint(3, (BATCH,))
-            fake = g(z(), labels)
+            given = labels()
+            fake = g(latent(), given)
             opt_d.zero_grad()
-            (bce(d(x[rows], y=y[rows]), 1) + bce(d(fake.detach(), labels), 0)).backward()
+            (bce(d(x[rows], y=y[rows]), 1) + bce(d(fake.detach(), given), 0)).backward()
             opt_d.step()
             opt_g.zero_grad()
-            bce(d(fake, labels), 1).backward()
+            bce(d(fake, given), 1).backward()
             opt_g.step()
     return seen

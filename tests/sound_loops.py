@@ -80,6 +80,28 @@ def cleared_together_at_the_start(seed: int) -> Check:
 
 
 @sound
+def cleared_through_data(seed: int) -> Check:
+    """As in loops of PyTorch's early days; autograd does not count what is done to `.data`."""
+    g, d = pair(seed)
+    opt_g, opt_d = adam(g), adam(d)
+
+    def clear(net: nn.Module) -> None:
+        for p in net.parameters():
+            if p.grad is not None:
+                p.grad.data.zero_()
+
+    with ganlab.check(g, d) as seen:
+        for _ in range(STEPS):
+            clear(d)
+            d_loss(d, real(), g(z()).detach()).backward()
+            opt_d.step()
+            clear(g)
+            bce(d(g(z())), 1).backward()
+            opt_g.step()
+    return seen
+
+
+@sound
 def dcgan_of_the_tutorial(seed: int) -> Check:
     g, d = conv_pair(seed)
     with ganlab.check(g, d) as seen:
@@ -210,6 +232,42 @@ def relativistic(seed: int) -> Check:
 def conditional(seed: int) -> Check:
     x, y = labelled(seed)
     return conditional_steps(seed, x, y, data=(x, y))
+
+
+@sound
+def the_same_labels_in_each_step(seed: int) -> Check:
+    """The latent is drawn anew, as it should be."""
+    x, y = labelled(seed)
+    return conditional_steps(seed, x, y, labels=lambda: torch.arange(BATCH) % 3)
+
+
+class LabelsFirst(nn.Module):
+    """A generator that is given labels before the latent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(3 + LATENT, 2)
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        return self.net(torch.cat([y, x], 1))
+
+
+@sound
+def batches_of_one_class(seed: int) -> Check:
+    """All rows of the first thing that the generator is given are equal, but they are no latent."""
+    _, d = pair(seed)
+    g = LabelsFirst()
+    opt_g, opt_d = adam(g), adam(d)
+    with ganlab.check(g, d) as seen:
+        for step in range(STEPS):
+            labels = F.one_hot(torch.full((BATCH,), step % 3), 3).float()
+            opt_d.zero_grad()
+            d_loss(d, real(), g(labels, z()).detach()).backward()
+            opt_d.step()
+            opt_g.zero_grad()
+            bce(d(g(labels, z())), 1).backward()
+            opt_g.step()
+    return seen
 
 
 @sound

@@ -312,6 +312,15 @@ def test_losses_that_the_loop_tells_are_held_against_the_clamps() -> None:
     assert not seen.faults
 
 
+def test_a_loss_that_is_told_for_each_sample_is_taken_by_its_mean() -> None:
+    g, d = pair(0)
+    with ganlab.check(g, d) as seen:
+        for step in range(3):
+            seen.step(step, d_loss=torch.tensor([13.0, 14.631]), g_loss=torch.tensor([2, 3]))
+    assert not seen.faults
+    assert codes(seen) == {"L305"}
+
+
 def test_told_losses_away_from_every_clamp_are_nothing() -> None:
     g, d = pair(0)
     with ganlab.check(g, d) as seen:

@@ -33,6 +33,12 @@ def floating(thing: Any) -> Tensor | None:
     return next((t for t in tensors(thing) if t.is_floating_point()), None)
 
 
+def latents(given: Any) -> list[Tensor]:
+    """Return what a generator is given, its labels left out; all of it where there is nothing else."""
+    found = list(tensors(given))
+    return [t for t in found if classes(t) is None] or found
+
+
 def fingerprint(x: Tensor) -> bytes:
     """Return what is equal for equal tensors."""
     content = x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

@@ -66,7 +66,7 @@ class Forward:
     identical_rows: bool = False
     """Whether all rows of the latent are equal, and there is more than one."""
     prints: tuple[bytes, ...] = ()
-    """Fingerprints of all numbers that the generator was given."""
+    """Fingerprints of all that the generator was given but its labels."""
     shape: tuple[int, ...] = ()
     """Of one sample of what was shown."""
 

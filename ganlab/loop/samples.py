@@ -133,7 +133,7 @@ def same_latent(record: Record) -> Iterator[Found]:
         return  # its input is a sample, and the data may be one batch of them
     if len(prints) == 1:
         yield Found(
-            calls[0][0].step, "generator", f"all {len(calls)} updates of the generator had the same input, to the last bit"
+            calls[0][0].step, "generator", f"all {len(calls)} updates of the generator had the same latent, to the last bit"
         )
     elif all(f.identical_rows for group in calls for f in group):
         yield Found(

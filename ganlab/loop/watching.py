@@ -93,7 +93,7 @@ class Watch:
 
     def _tell(self, step: int, losses: dict[str, Any], real: Tensor | None) -> None:
         self.record.told[step] = {
-            name: float(torch.as_tensor(loss).detach()) for name, loss in losses.items() if loss is not None
+            name: float(torch.as_tensor(loss).detach().float().mean()) for name, loss in losses.items() if loss is not None
         }
         if real is not None:
             fingerprint = batches.fingerprint(real)
@@ -135,15 +135,18 @@ class Watch:
                     self._gradients[f"{player}.{name}"] = Gradient(parameter)
         return self._gradients
 
-    def _inspect(self) -> None:
-        """Look whether gradients were cleared, or replaced, since they were last seen."""
+    def _inspect(self, before_a_pass: bool = False) -> None:
+        """Look whether gradients were cleared, or replaced, since they were last seen.
+
+        What is done through `.data` is not counted as a version; zeros add nothing to the pass that comes, however they came.
+        """
         for gradient in self._named().values():
             now = gradient.parameter.grad
             if now is None:
                 gradient.passes, gradient.not_finite, gradient.unknown = set(), False, False
             elif now is not gradient.value:
                 gradient.passes, gradient.not_finite, gradient.unknown = set(), False, True
-            elif now._version != gradient.version and not bool(now.any()):
+            elif (before_a_pass or now._version != gradient.version) and not bool(now.any()):
                 gradient.passes, gradient.unknown = set(), False
             gradient.value, gradient.version = now, 0 if now is None else now._version
 
@@ -185,8 +188,9 @@ class Watch:
         )  # fmt: skip
         mask = None
         if player == "generator":
-            seen.identical_rows = batches.identical_rows(x)
-            seen.prints = tuple(batches.fingerprint(t) for t in batches.tensors(given))
+            latents = batches.latents(given)
+            seen.identical_rows = batches.identical_rows(batches.floating(latents))
+            seen.prints = tuple(batches.fingerprint(t) for t in latents)
             if y is not None:
                 self._fakes.append((number, y.detach()))
         elif x is not None and x.ndim > 0:
@@ -253,7 +257,7 @@ class Watch:
             self._pass = None
 
     def _open(self, roots: list[Any]) -> None:
-        self._inspect()
+        self._inspect(before_a_pass=True)
         found = [root for root in roots if isinstance(root, Tensor)]
         value = sum(float(root.detach().sum()) for root in found)
         nodes = [root.grad_fn for root in found if root.grad_fn is not None]
