@@ -38,6 +38,22 @@ def tests_compiled(session: nox.Session) -> None:
 
 
 @nox.session
+def tests_integrations(session: nox.Session) -> None:
+    """Run the tests and recipes of Lightning, TensorBoard, Ignite and Accelerate, with these installed: two minutes."""
+    _install(session, ".", "test", "integrations")
+    files = ("tests/test_integrations.py", "tests/test_recorder_page.py", "tests/test_own_loop.py")
+    session.run("pytest", *files, "-k", "test_integrations or test_recorder_page or lightning", *session.posargs)
+
+
+@nox.session
+def tests_frameworks(session: nox.Session) -> None:
+    """Run the tests of Keras, TensorFlow and JAX beside PyTorch: installs more than a gigabyte."""
+    _install(session, ".[frameworks]", "test")
+    files = ("tests/test_frameworks.py", "tests/test_examples.py")
+    session.run("pytest", *files, "-k", "test_frameworks or another_framework", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style (ruff) and types (mypy)."""
     _install(session, ".", "lint")

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from ganlab.borrowed import refuse_waiting
 from ganlab.experiment import Run
 from ganlab.listeners import Sink
+from ganlab.loop.batches import floating
+from ganlab.loop.hooks import Hook
 from ganlab.recorder import Recorder
 from ganlab.registry import InputError
 
@@ -37,6 +39,9 @@ class _Watching:
         self._names, self._real, self._settings = (generator, discriminator), real, settings
         self.recorder: Recorder | None = None
         self._n_steps, self._closed = 0, False
+        self._shape: tuple[int, ...] | None = None
+        """Of one sample, as the generator last made it."""
+        self._handle: Any = None
 
     @property
     def run(self) -> Run:
@@ -59,29 +64,56 @@ class _Watching:
             refuse_waiting(net, getattr(trainer, "world_size", 1))
         if getattr(trainer, "is_global_zero", True):
             self.recorder = Recorder(nets[0], nets[1], **self._settings)
+            self._handle = nets[0].register_forward_hook(Hook(self._see_shape))
+
+    def _see_shape(self, module: nn.Module, args: Any, output: Any) -> None:
+        made = floating(output)
+        self._shape = None if made is None else tuple(made.shape[1:])
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Record a step; a batch is one, however many optimisers stepped, which `trainer.global_step` counts apart."""
+        stop = self._record(outputs, batch)
+        if self._settings.get("stop_when") and getattr(trainer, "world_size", 1) > 1:  # else the others would wait for this one
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
+            trainer.should_stop = True
+
+    def _record(self, outputs: Any, batch: Any) -> bool:
+        """Return whether training should stop; False in a process that does not record."""
         if self.recorder is None or self.recorder.fault:
-            return
+            return False
         step, self._n_steps = self._n_steps, self._n_steps + 1
         try:
             real, inputs = self._shown(batch)
         except Exception as error:  # the user's function may fail in any way
             self.recorder._stand_aside(error)
-            return
-        stop = self.recorder.record(step, real, inputs=inputs, **_losses(outputs))
-        if stop:
-            trainer.should_stop = True
+            return False
+        return self.recorder.record(step, real, inputs=inputs, **_losses(outputs))
 
     def _shown(self, batch: Any) -> tuple[Tensor | None, tuple[Any, ...]]:
         found = batch if self._real is None else self._real(batch)
         if isinstance(found, Mapping):
-            found = next((part for part in found.values() if isinstance(part, Tensor)), None)
+            return self._samples(found), ()
         if isinstance(found, tuple | list):
             inputs = tuple(found[1:]) if self._real is not None else ()
             return (found[0] if found else None), inputs
         return found, ()
+
+    def _samples(self, batch: Mapping[Any, Any]) -> Tensor | None:
+        """Return the one part of a batch that can be samples: real numbers, of the shape that the generator makes.
+
+        Raises InputError where there is no such part, or are several, and samples are needed.
+        """
+        parts = [part for part in batch.values() if isinstance(part, Tensor) and part.is_floating_point()]
+        fitting = [part for part in parts if self._shape in (None, tuple(part.shape[1:]))]
+        if len(fitting) == 1:
+            return fitting[0]
+        if self._settings.get("data") is not None:
+            return None
+        raise InputError(
+            f"which part of the batch is the real samples? {len(fitting)} of {list(batch)} could be; say it, as in "
+            "real=lambda batch: batch['image']"
+        )
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         """Look a last time, and write the run where a store was given."""
@@ -92,6 +124,8 @@ class _Watching:
         self._close()
 
     def _close(self) -> None:
+        if self._handle is not None:
+            self._handle.remove()
         if self.recorder is not None and not self._closed:
             self._closed = True
             self.recorder.close()
@@ -123,10 +157,10 @@ def LightningCallback(
         Names of the module's attributes that hold the nets.
     real
         From a batch to its real samples, or to a tuple of these and the nets' further inputs, such as labels. None takes the
-        batch, or its first part.
+        batch, its first part, or of a dictionary the part that is like the generator's samples.
     settings
         Of `ganlab.Recorder`, such as `data`, `latent`, `every`, `store`. With `stop_when` training stops as
-        `trainer.should_stop` has it.
+        `trainer.should_stop` has it, in all processes at once.
 
     Returns
     -------

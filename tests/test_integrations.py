@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -57,6 +61,7 @@ class Trainer:
     def __init__(self, callback: Any, is_global_zero: bool = True, world_size: int = 1) -> None:
         self.callback, self.is_global_zero, self.world_size = callback, is_global_zero, world_size
         self.global_step, self.should_stop = 0, False
+        self.strategy: Any = None
 
     def fit(self, module: Module, batches: list[Any], break_at: int = -1) -> None:
         try:
@@ -107,6 +112,43 @@ def test_names_of_nets_and_what_is_real_in_a_batch_can_be_said(lightning: type) 
         Trainer(LightningCallback(**SETTINGS)).fit(module, BATCHES)
 
 
+class Makes(Module):
+    """Its generator is called in each step, so that the shape of a sample is known."""
+
+    def training_step(self, batch: Any, step: int) -> dict[str, Any] | None:
+        self.generator(torch.zeros(3, 2))
+        return None
+
+
+def test_of_a_dictionary_the_part_that_is_like_samples_is_taken(lightning: type) -> None:
+    settings = {**SETTINGS, "data": None}
+    several = [{"label": torch.zeros(3200, 1), "weight": torch.ones(3200), "image": x.repeat(200, 1)} for x in BATCHES]
+    callback = LightningCallback(**settings)
+    Trainer(callback).fit(Makes(), several)
+    assert callback.recorder.fault == ""
+    assert callback.run.experiment.settings["batch"] == 3200
+    assert callback.run.samples["real"].shape[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"), [({"image": 2, "mask": 2}, "2 of .'image', 'mask'. could be"), ({"image": 4}, "0 of .'image'. could be")]
+)
+def test_where_no_part_or_several_could_be_samples_it_is_asked_for(parts: dict[str, int], said: str, lightning: type) -> None:
+    batches = [{name: torch.zeros(16, width) for name, width in parts.items()} for _ in range(4)]
+    callback = LightningCallback(**{**SETTINGS, "data": None})
+    Trainer(callback).fit(Makes(), batches)
+    assert re.search(f"which part of the batch is the real samples. {said}; say it, as in real=lambda", callback.recorder.fault)
+    given = LightningCallback(**SETTINGS)
+    Trainer(given).fit(Makes(), batches)
+    assert given.recorder.fault == "", "the data are known, and none are needed"
+
+
+def test_nothing_of_the_callback_stays_on_the_nets(lightning: type) -> None:
+    module = Makes()
+    Trainer(LightningCallback(**SETTINGS)).fit(module, BATCHES)
+    assert not module.generator._forward_hooks
+
+
 def test_conditions_go_to_the_nets(lightning: type) -> None:
     class Conditional(nn.Module):
         def __init__(self, n_out: int) -> None:
@@ -149,13 +191,51 @@ def test_counting_goes_on_where_a_checkpoint_was(lightning: type) -> None:
 
 
 def test_a_verdict_stops_the_trainer(lightning: type) -> None:
-    module = Module()
-    nn.init.constant_(module.generator.weight, torch.nan)
     callback = LightningCallback(stop_when="divergence", **SETTINGS)
     trainer = Trainer(callback)
-    trainer.fit(module, BATCHES)
+    trainer.fit(broken_module(), BATCHES)
     assert trainer.should_stop
     assert trainer.global_step == 2
+
+
+class Strategy:
+    """Tells a process what all of them decide together, as Lightning's strategies do."""
+
+    def __init__(self, another_stops: bool) -> None:
+        self.another_stops, self.asked = another_stops, 0
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        assert not all
+        self.asked += 1
+        return decision or self.another_stops
+
+
+def broken_module() -> Module:
+    module = Module()
+    nn.init.constant_(module.generator.weight, torch.nan)
+    return module
+
+
+@pytest.mark.parametrize("main", [True, False])
+def test_all_processes_stop_at_once(main: bool, lightning: type) -> None:
+    """Each reads its own flag, and one that goes on alone would wait for the others for ever."""
+    trainer = Trainer(LightningCallback(stop_when="divergence", **SETTINGS), is_global_zero=main, world_size=2)
+    trainer.strategy = Strategy(another_stops=not main)
+    trainer.fit(broken_module(), BATCHES)
+    assert trainer.should_stop
+    assert trainer.strategy.asked == 1
+
+
+def test_a_process_whose_recorder_stands_aside_still_decides_with_the_others(lightning: type) -> None:
+    callback = LightningCallback(stop_when="divergence", real=lambda batch: {}["no such key"], **SETTINGS)
+    trainer = Trainer(callback, world_size=2)
+    trainer.strategy = Strategy(another_stops=False)
+    trainer.fit(Module(), BATCHES)
+    assert trainer.strategy.asked == len(BATCHES)
+    unasked = Trainer(LightningCallback(**SETTINGS), world_size=2)
+    unasked.strategy = Strategy(another_stops=True)
+    unasked.fit(Module(), BATCHES)
+    assert unasked.strategy.asked == 0, "nothing can stop it, and nobody waits"
 
 
 def test_the_main_process_alone_records(lightning: type) -> None:
@@ -225,6 +305,58 @@ def test_real_lightning_calls_the_callback_as_the_stub_does(tmp_path: Path) -> N
     trainer = pl.Trainer(max_epochs=3, callbacks=[again], default_root_dir=tmp_path, **quiet)
     trainer.fit(Gan(), loader, ckpt_path=tmp_path / "at.ckpt")
     assert (again.run.trace["step"].min(), again.run.trace["step"].max()) == (12, 17)
+
+
+IN_TWO_PROCESSES = """
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+import ganlab
+
+
+class Gan(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.discriminator = nn.Linear(2, 2), nn.Linear(2, 1)
+        nn.init.constant_(self.generator.weight, torch.nan)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+    def training_step(self, batch, step):
+        self.manual_backward(self.discriminator(self.generator(batch)).mean())
+        self.optimizers().step()
+
+    def on_fit_end(self):
+        print(f"process {self.global_rank} ends at {self.global_step}", flush=True)
+
+
+callback = ganlab.LightningCallback(data="ring8", every=1, cost=1, evaluation=64, stop_when="divergence")
+quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+trainer = pl.Trainer(max_epochs=1, callbacks=[callback], accelerator="cpu", devices=2, strategy="ddp_fork", **quiet)
+trainer.fit(Gan(), torch.utils.data.DataLoader(torch.randn(320, 2), batch_size=16))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+def test_two_real_processes_stop_at_once(tmp_path: Path) -> None:
+    """One that went on alone would wait for ever."""
+    pytest.importorskip("lightning.pytorch")
+    script = tmp_path / "fit.py"
+    script.write_text(IN_TWO_PROCESSES, encoding="utf-8")
+    local = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else None
+    command = [sys.executable, "-W", "ignore", str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=local, start_new_session=True) as process:
+        try:
+            said, _ = process.communicate(timeout=180)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # the process that it began, too
+    assert process.returncode == 0
+    assert {"process 0 ends at 1", "process 1 ends at 1"} <= set(said.splitlines())
 
 
 # --- sinks -----------------------------------------------------------------------------------------------------------------
