@@ -330,6 +330,12 @@ def weights_in_half_precision(seed: int) -> Check:
     return alternate(seed, nets=(g.half(), d.half()), sample=lambda: real().half(), latent=lambda: z().half())
 
 
+@planted("L204")
+def weights_in_bfloat16(seed: int) -> Check:
+    g, d = pair(seed)
+    return alternate(seed, nets=(g.bfloat16(), d.bfloat16()), sample=lambda: real().bfloat16(), latent=lambda: z().bfloat16())
+
+
 # --- L3xx: losses ----------------------------------------------------------------------------------------------------------
 
 
@@ -411,6 +417,56 @@ def gradients_that_are_not_finite_become_zero(seed: int) -> Check:
 def loss_that_is_not_finite_is_replaced(seed: int) -> Check:
     n = iter(range(1000))
     return alternate(seed, of_g=lambda d, fake: torch.nan_to_num(bce(d(fake), 1) + (float("inf") if next(n) == 3 else 0)))
+
+
+@planted("L306")
+def parameters_that_are_not_finite_become_zero(seed: int) -> Check:
+    n = iter(range(1000))
+
+    def repair(g: nn.Module, d: nn.Module) -> None:
+        for p in g.parameters():
+            torch.nan_to_num_(p.data)
+
+    return alternate(seed, after=repair, of_g=lambda d, fake: bce(d(fake), 1) * (float("nan") if next(n) == 2 else 1.0))
+
+
+@planted("L306")
+def steps_of_a_broken_batch_are_left_out(seed: int) -> Check:
+    """The loop tells nothing of them."""
+    g, d = pair(seed)
+    opt_g, opt_d = adam(g), adam(d)
+    with ganlab.check(g, d) as seen:
+        for step in range(2 * STEPS):
+            loss = d_loss(d, real() + (float("nan") if step == 3 else 0.0), g(z()).detach())
+            if not torch.isfinite(loss):
+                continue
+            opt_d.zero_grad()
+            loss.backward()
+            opt_d.step()
+            opt_g.zero_grad()
+            bce(d(g(z())), 1).backward()
+            opt_g.step()
+    return seen
+
+
+@planted("L306")
+def steps_of_an_infinite_loss_are_left_out(seed: int) -> Check:
+    """What the nets return is finite; the loop tells its losses."""
+    g, d = pair(seed)
+    opt_g, opt_d = adam(g), adam(d)
+    with ganlab.check(g, d) as seen:
+        for step in range(2 * STEPS):
+            opt_d.zero_grad()
+            of_d = d_loss(d, real(), g(z()).detach())
+            of_d.backward()
+            opt_d.step()
+            of_g = bce(d(g(z())), 1) * (float("inf") if step == 3 else 1.0)
+            if torch.isfinite(of_g):
+                opt_g.zero_grad()
+                of_g.backward()
+                opt_g.step()
+            seen.step(step, d_loss=of_d, g_loss=of_g)
+    return seen
 
 
 # --- L4xx: data, and L5xx: randomness --------------------------------------------------------------------------------------

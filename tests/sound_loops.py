@@ -295,6 +295,57 @@ def scaler_that_skips_steps(seed: int) -> Check:
 
 
 @sound
+def bfloat16_with_copies_in_float32(seed: int) -> Check:
+    """The discriminator's optimiser holds copies; the net has them rounded, for its next call."""
+    g, d = pair(seed)
+    d.bfloat16()
+    copies = [p.detach().float().requires_grad_() for p in d.parameters()]
+    opt_g, opt_d = adam(g), torch.optim.Adam(copies, lr=2e-3)
+    with ganlab.check(g, d) as seen:
+        for _ in range(STEPS):
+            d.zero_grad()
+            d_loss(d, real().bfloat16(), g(z()).detach().bfloat16()).backward()
+            for p, copied in zip(d.parameters(), copies, strict=True):
+                copied.grad = p.grad.float()
+            opt_d.step()
+            with torch.no_grad():
+                for p, copied in zip(d.parameters(), copies, strict=True):
+                    p.copy_(copied)
+            opt_g.zero_grad()
+            bce(d(g(z()).bfloat16()), 1).backward()
+            opt_g.step()
+    return seen
+
+
+class Compensated(torch.optim.SGD):
+    """Keeps what rounding takes away, and adds it to the next update (Kahan)."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                lost = self.state[p].setdefault("lost", torch.zeros_like(p, dtype=torch.float32))
+                wanted = p.float() - group["lr"] * p.grad.float() + lost
+                p.copy_(wanted)
+                lost.copy_(wanted - p.float())
+
+
+@sound
+def bfloat16_with_an_optimizer_that_keeps_what_is_lost(seed: int) -> Check:
+    g, d = (net.bfloat16() for net in pair(seed))
+    opt_g, opt_d = Compensated(g.parameters(), lr=0.01), Compensated(d.parameters(), lr=0.01)
+    with ganlab.check(g, d) as seen:
+        for _ in range(STEPS):
+            opt_d.zero_grad()
+            d_loss(d, real().bfloat16(), g(z().bfloat16()).detach()).backward()
+            opt_d.step()
+            opt_g.zero_grad()
+            bce(d(g(z().bfloat16())), 1).backward()
+            opt_g.step()
+    return seen
+
+
+@sound
 def closures(seed: int) -> Check:
     g, d = pair(seed)
     opt_g = torch.optim.LBFGS(g.parameters(), lr=0.05, max_iter=3)
@@ -635,3 +686,84 @@ def recomputed_activations(seed: int) -> Check:
 def a_run_that_breaks(seed: int) -> Check:
     """Numbers that are not finite are an outcome, and no mistake in the loop's order."""
     return alternate(seed, of_g=lambda d, fake: (bce(d(fake), 1) * 1e38) ** 2)
+
+
+@sound
+def a_run_that_stops_where_it_breaks(seed: int) -> Check:
+    g, d = pair(seed)
+    opt_g, opt_d = adam(g), adam(d)
+    with ganlab.check(g, d) as seen:
+        for step in range(STEPS):
+            loss = d_loss(d, real() + (float("nan") if step == 3 else 0.0), g(z()).detach())
+            seen.step(step, d_loss=loss)
+            if not torch.isfinite(loss):
+                break
+            opt_d.zero_grad()
+            loss.backward()
+            opt_d.step()
+            opt_g.zero_grad()
+            bce(d(g(z())), 1).backward()
+            opt_g.step()
+        d(g(z()))
+    return seen
+
+
+@sound
+def a_run_that_goes_back_to_its_last_checkpoint(seed: int) -> Check:
+    n = iter(range(1000))
+    g, d = pair(seed)
+    kept: list[Any] = []
+
+    def after(g: nn.Module, d: nn.Module) -> None:
+        if all(p.isfinite().all() for p in g.parameters()):
+            kept.append(copy.deepcopy(g.state_dict()))
+        else:
+            g.load_state_dict(kept[-1])
+
+    return alternate(
+        seed, nets=(g, d), after=after, of_g=lambda d, fake: bce(d(fake), 1) * (float("nan") if next(n) == 2 else 1.0)
+    )  # fmt: skip
+
+
+@sound
+def scaler_that_skips_an_infinite_loss(seed: int) -> Check:
+    """The backward pass is made, and what it gave is not used; a call of no loss tells how sure the discriminator is."""
+    g, d = pair(seed)
+    opt_g, opt_d = adam(g), adam(d)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    with ganlab.check(g, d) as seen:
+        for step in range(2 * STEPS):
+            opt_d.zero_grad()
+            of_d = d_loss(d, real(), g(z()).detach()) * (float("inf") if step == 3 else 1.0)
+            scaler.scale(of_d).backward()
+            scaler.step(opt_d)
+            opt_g.zero_grad()
+            of_g = bce(d(g(z())), 1) * (float("inf") if step == 5 else 1.0)
+            scaler.scale(of_g).backward()
+            scaler.step(opt_g)
+            scaler.update()
+            d(real()).mean().item()
+            seen.step(step, d_loss=of_d, g_loss=of_g)
+    return seen
+
+
+@sound
+def nan_in_place_of_a_loss_that_is_not_there(seed: int) -> Check:
+    """The generator is updated every third time, and its loss is told as NaN between."""
+    g, d = pair(seed)
+    opt_g, opt_d = adam(g), adam(d)
+    with ganlab.check(g, d, objective="wasserstein") as seen:
+        for step in range(3 * STEPS):
+            x, fake = real(), g(z())
+            opt_d.zero_grad()
+            loss = d(fake.detach()).mean() - d(x).mean() + penalty(d, x, fake)
+            loss.backward()
+            opt_d.step()
+            of_g = torch.tensor(float("nan"))
+            if step % 3 == 2:
+                opt_g.zero_grad()
+                of_g = -d(fake).mean()
+                of_g.backward()
+                opt_g.step()
+            seen.step(step, d_loss=loss, g_loss=of_g)
+    return seen

@@ -370,3 +370,22 @@ def test_watching_ends_where_the_generators_updates_are_not_seen(monkeypatch: py
             nets[1](nets[0](torch.randn(4, 2)))
     assert len(seen._record.forwards) == 10
     assert not seen.faults
+
+
+def test_watching_goes_on_as_long_as_updates_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.loop.watching.MOST_CALLS", 10)
+    assert alternate(0, steps=25, n_steps=20).n_steps == 20
+
+
+def test_a_real_batch_that_is_told_is_looked_for_in_its_own_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a thousand steps would take a million comparisons."""
+    g, d = pair(0)
+    with ganlab.check(g, d) as seen:
+        for step in range(3):
+            x = real()
+            d_loss(d, x, g(z()).detach()).backward()
+            seen.step(step, real=x)
+        seen._record.forwards.insert(0, None)  # type: ignore[arg-type]
+        seen.step(3, real=x)
+    assert [f.known_real for f in seen._record.forwards[1:] if f.kind == "real"] == [True] * 3
+    assert not seen._record.faults

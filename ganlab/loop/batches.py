@@ -80,6 +80,12 @@ def identical_rows(x: Tensor | None) -> bool:
     return x is not None and x.ndim > 1 and len(x) > 1 and bool((x == x[:1]).all())
 
 
+def filled(old: Tensor, now: Tensor) -> bool:
+    """Return whether one number stands where NaN stood, and all else as it was: what a checkpoint brings back is not so."""
+    gaps = old.isnan()
+    return bool((now[gaps] == now[gaps][:1]).all()) and torch.equal(old[~gaps], now[~gaps])
+
+
 def _columns(n: int) -> list[int]:
     return sorted({round(i * (n - 1) / max(1, N_COLUMNS - 1)) for i in range(N_COLUMNS)})
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
-from ganlab.loop.record import PLAYERS, Pass, Record, Squash
+from ganlab.loop.record import PLAYERS, Forward, Pass, Record, Squash
 from ganlab.loop.rules import ENOUGH, RULES, Found, share
 
 CRITICS = ("wasserstein", "hinge", "donsker_varadhan")
@@ -132,11 +133,11 @@ def loss_at_clamp(record: Record) -> Iterator[Found]:
 
 @RULES.register(
     "L306", source="NVlabs/stylegan3, training loop: nan_to_num of gradients", title="NaN is repaired silently",
-    cause="the loop replaces numbers that are not finite, so that a broken run looks calm",
-    fix="stop, or skip the step and count it; find the first tensor that is not finite",
+    cause="the loop replaces numbers that are not finite, or leaves out steps that have some, so that a broken run looks calm",
+    fix="stop at the first one, and find the first tensor that is not finite; only a GradScaler should leave out steps",
 )  # fmt: skip
 def repaired(record: Record) -> Iterator[Found]:
-    """Numbers that were not finite became finite between loss and update."""
+    """Numbers that were not finite became finite between loss and update, or their steps were left out."""
     passes = [p for p in record.passes if p.repaired]
     if passes:
         n = sum(p.repaired for p in passes)
@@ -153,3 +154,39 @@ def repaired(record: Record) -> Iterator[Found]:
             f"{share(len(updates), len(record.updates))} updates used finite gradients that were not "
             f"finite after the backward pass: {len(first.repaired)} parameters in the first, {names}",
         )
+    mended = [u for u in record.updates if u.mended]
+    if mended:
+        names = ", ".join(mended[0].mended[:3])
+        yield Found(
+            mended[0].step,
+            "parameters",
+            f"{share(len(mended), len(record.updates))} updates left NaN in parameters, in which one finite "
+            f"number then took its place: {len(mended[0].mended)} parameters in the first, {names}",
+        )
+    skipped = list(_left_out(record))
+    if skipped:
+        yield Found(
+            skipped[0].step,
+            "loss",
+            f"{len(skipped)} calls of the discriminator gave an output or a loss that is not finite, and no backward pass "
+            "followed; training went on",
+        )
+
+
+def _left_out(record: Record) -> Iterator[Forward]:
+    """Yield the calls of the discriminator that no gradient went through, because of what was not finite in their step."""
+    reached = {number for this in record.passes for number in this.reached}
+    broken = [f.number for f in record.forwards if _for_a_loss(f) and not f.given.finite]
+    found = set() if reached & {*broken} else {*broken}
+    for (begin, end), told in zip(pairwise([0, *record.ends.values()]), record.told.values(), strict=True):
+        for name, attached in (("d_loss", False), ("g_loss", True)):
+            if not math.isfinite(told.get(name, 0.0)):
+                calls = {f.number for f in record.forwards[begin:end] if _for_a_loss(f) and f.attached == attached}
+                found |= set() if reached & calls else calls
+    last = max(reached, default=0)
+    yield from (record.forwards[number] for number in sorted(found) if number < last)
+
+
+def _for_a_loss(call: Forward) -> bool:
+    """Return whether a call is one of the discriminator that a loss could be made of: with a graph, and no interpolates."""
+    return call.player == "discriminator" and bool(call.last) and not call.altered and call.kind != "other"

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from ganlab.loop.record import PLAYERS, Record
 from ganlab.loop.rules import ENOUGH, RULES, Found, share
 
+LOST = {"float16": 2048, "bfloat16": 256}
+"""An update smaller than this part of a weight may be less than half of the distance to the next number."""
+
 
 @RULES.register(
     "L201", source="PyTorch's documentation of nn.Module.eval", title="eval mode is left on while training",
@@ -77,17 +80,21 @@ def dead_layer(record: Record) -> Iterator[Found]:
 
 
 @RULES.register(
-    "L204", source="Micikevicius et al. 2018, Mixed precision training, section 3.1", title="weights are in half precision",
-    cause="half() was called on a net that is trained, so that updates below a thousandth of a weight are rounded away",
-    fix="keep weights in float32, and use torch.autocast with a GradScaler for fast products",
+    "L204", source="Micikevicius et al. 2018, section 3.1; Zamirai et al. 2020, Revisiting BFloat16 training",
+    title="weights are in half precision",
+    cause="half() or bfloat16() was called on a net that is trained, so that small updates are rounded away",
+    fix="keep weights in float32, and use torch.autocast for fast products, in float16 with a GradScaler",
 )  # fmt: skip
 def half_precision(record: Record) -> Iterator[Found]:
-    """An optimiser updates parameters in float16."""
+    """An optimiser that keeps no wider copy of its parameters updates some in float16 or bfloat16."""
     for player in PLAYERS:
-        updates = [u for u in record.of(player) if any(name.startswith(player) for name in u.half)]
+        updates = [u for u in record.of(player) if any(name.startswith(player) for name in u.narrow)]
         if updates:
             first = updates[0]
-            n = sum(name.startswith(player) for name in first.half)
+            types = [kind for name, kind in first.narrow.items() if name.startswith(player)]
             yield Found(
-                first.step, player, f"{share(n, len(first.held[player]))} parameters that {first.name} updates are float16"
+                first.step,
+                player,
+                f"{share(len(types), len(first.held[player]))} parameters that {first.name} updates are "
+                f"{' and '.join(sorted(set(types)))}; updates below 1/{min(LOST[t] for t in types)} of a weight may be lost",
             )

@@ -134,8 +134,10 @@ class Update:
     """The player that was not updated, though its gradient had just been made, and the pass that made it."""
     repaired: tuple[str, ...] = ()
     """Parameters whose gradient was not finite after the pass, and finite here."""
-    half: tuple[str, ...] = ()
-    """Parameters in float16."""
+    narrow: dict[str, str] = field(default_factory=dict)
+    """Parameters in 16 bits, by type, where the optimiser is one of PyTorch's, which keep no wider copy of them."""
+    mended: tuple[str, ...] = ()
+    """Parameters that were NaN after it, and in which one number took the place of NaN before anything else happened."""
 
     def of(self, player: Player) -> frozenset[int]:
         """Return the passes that moved this player."""
@@ -152,6 +154,8 @@ class Record:
     updates: list[Update] = field(default_factory=list)
     told: dict[int, dict[str, float]] = field(default_factory=dict)
     """Losses by step, as the loop reported them."""
+    ends: dict[int, int] = field(default_factory=dict)
+    """How many calls there had been when the loop told of each step."""
     data: Values | None = None
     """Of the data that were passed."""
     moved: frozenset[str] | None = None

@@ -24,8 +24,7 @@ N_FAKES = 8
 """Calls of the generator whose samples are remembered, to know them again when they come detached."""
 N_REALS = 8
 MOST_CALLS = 20_000
-"""Calls after which watching ends though the generator was not updated `n_steps` times, or its updates cannot be seen."""
-
+"""Calls without an update of the generator after which watching ends: there are none, or they cannot be seen."""
 
 @dataclass
 class Gradient:
@@ -55,9 +54,9 @@ class Watch:
         self._optimizers: list[torch.optim.Optimizer] = []
         self._stepping: list[tuple[int, Update | None]] = []
         self._spent: set[int] = set()
+        self._broken: dict[str, Tensor] = {}
         self._pass: Pass | None = None
-        self._depth = 0
-        self._over = False
+        self._depth, self._idle_since, self._over = 0, 0, False
 
     def start(self) -> None:
         """Begin to watch; nothing happens when already begun."""
@@ -84,6 +83,7 @@ class Watch:
         self._reals.clear()
         self._gradients.clear()
         self._before.clear()
+        self._broken.clear()
         self._stray_values.clear()
         self._optimizers.clear()
 
@@ -92,12 +92,14 @@ class Watch:
         self._aside("what the loop told", self._tell, step, losses, real)
 
     def _tell(self, step: int, losses: dict[str, Any], real: Tensor | None) -> None:
+        new = self.record.forwards[max(self.record.ends.values(), default=0) :]
+        self.record.ends[step] = len(self.record.forwards)
         self.record.told[step] = {
             name: float(torch.as_tensor(loss).detach().float().mean()) for name, loss in losses.items() if loss is not None
         }
         if real is not None:
             fingerprint = batches.fingerprint(real)
-            for seen in self.record.forwards:
+            for seen in new:
                 seen.known_real |= seen.kind == "real" and seen.shown.print == fingerprint
 
     def _remove(self) -> None:
@@ -140,6 +142,7 @@ class Watch:
 
         What is done through `.data` is not counted as a version; zeros add nothing to the pass that comes, however they came.
         """
+        self._mend()
         for gradient in self._named().values():
             now = gradient.parameter.grad
             if now is None:
@@ -149,6 +152,14 @@ class Watch:
             elif (before_a_pass or now._version != gradient.version) and not bool(now.any()):
                 gradient.passes, gradient.unknown = set(), False
             gradient.value, gradient.version = now, 0 if now is None else now._version
+
+    def _mend(self) -> None:
+        """Look whether parameters that an update left NaN hold one number in its place, and are otherwise as they were."""
+        now = {name: self._gradients[name].parameter.detach() for name in self._broken}
+        changed = [name for name, old in self._broken.items() if not torch.equal(old.isnan(), now[name].isnan())]
+        if changed and all(batches.filled(self._broken[name], now[name]) for name in changed):
+            self.record.updates[-1].mended = tuple(changed)
+        self._broken = {name: old for name, old in self._broken.items() if name not in changed}
 
     def _finish(self) -> None:
         moved = [name for name, g in self._gradients.items()
@@ -176,7 +187,7 @@ class Watch:
         net, x, y = self.nets[player], batches.floating(given), batches.floating(output)
         learns = recording and any(p.requires_grad for p in net.parameters())
         number = len(self.record.forwards)
-        if number >= MOST_CALLS and self.n_steps is not None:
+        if number - self._idle_since >= MOST_CALLS and self.n_steps is not None:
             self._finish()
             self._over = True
             return
@@ -326,9 +337,13 @@ class Watch:
         if not update.held:
             return
         self.record.updates.append(update)
+        for name in (name for names in update.held.values() for name in names):
+            if bool((value := self._gradients[name].parameter.detach()).isnan().any()):
+                self._broken[name] = value.clone()
         self._spent |= set().union(*update.passes.values())
         if "generator" in update.given:
             self.record.step += 1
+            self._idle_since = len(self.record.forwards)
             if self.n_steps is not None and self.record.step >= self.n_steps:
                 self._aside("the end", self._finish)
                 self._over = True
@@ -347,13 +362,15 @@ class Watch:
                     if name in wiped and g.value is not None and bool(torch.isfinite(g.value).all())]  # fmt: skip
         for name in repaired:
             mine[name].not_finite = False
-        half = tuple(name for name, g in mine.items() if g.parameter.dtype == torch.float16)
+        types = {name: str(g.parameter.dtype).removeprefix("torch.") for name, g in mine.items()}
+        plain = type(optimizer).step.__module__.startswith("torch.optim")  # others may keep what rounding takes away
+        narrow = {name: kind for name, kind in types.items() if plain and kind in ("float16", "bfloat16")}
         passes = {name: frozenset(g.passes) for name, g in mine.items() if g.passes}
         full = {name for name, g in mine.items() if g.passes or g.unknown}
         given: frozenset[Player] = frozenset(player for player, names in held.items() if names & full)
         return Update(
             len(self.record.updates), self.record.step, place, type(optimizer).__name__, passes, held, given,
-            self._unspent(held), tuple(repaired), half,
+            self._unspent(held), tuple(repaired), narrow,
         )  # fmt: skip
 
     def _unspent(self, held: dict[Player, frozenset[str]]) -> tuple[Player, int] | None:
