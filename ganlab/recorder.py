@@ -82,8 +82,8 @@ class Recorder:
     cost
         Part of the time that looks may take, verdicts that are awaited included; the first few looks may take more.
     check
-        Whether the first steps of the loop are looked through for mistakes too, see `ganlab.check`: they are then in
-        `mistakes`, and on the page of the run.
+        Whether the loop is looked through for mistakes too, see `ganlab.check`: they are then in `mistakes`, and on the page of
+        the run. True watches twenty updates of the generator, a number so many; watched steps are slow.
     sinks
         Functions of step and readings, told at each look; one that fails is left out from then on.
     on_verdict
@@ -126,7 +126,7 @@ class Recorder:
         seed: int = 0,
         store: str | Path | None = None,
         cost: float = COST,
-        check: bool = False,
+        check: bool | int = False,
         sinks: Sequence[Sink] = (),
         on_verdict: Callable[[Verdicts], None] | None = None,
         stop_when: str | Sequence[str] = (),
@@ -157,10 +157,12 @@ class Recorder:
             against(self._game, self._examples, self._latents, 8, 8, seed)
 
         self._check: Check | None = None
-        if check:
+        self._n_watched = loop.N_STEPS if check is True else check
+        if check is not False:
+            at_least("check", self._n_watched)
             labelled = isinstance(data, tuple) and len(data) == 2 and loop.batches.classes(torch.as_tensor(data[1])) is not None
             shown = data[0] if isinstance(data, tuple) and not labelled else data if isinstance(data, Tensor | tuple) else None
-            self._check = loop.check(generator, discriminator, shown, objective).start()
+            self._check = loop.check(generator, discriminator, shown, objective, n_steps=self._n_watched).start()
             weakref.finalize(self, self._check.stop).atexit = False  # no hook outlives the recorder
 
         # what is seen
@@ -305,7 +307,7 @@ class Recorder:
         if self._check is not None and not self._checked:
             self._check.step(self._step, real=real if isinstance(real, Tensor) else None, d_loss=d_loss, g_loss=g_loss)
             self._n_checked += 1
-            if self._check.n_steps >= loop.N_STEPS or self._n_checked >= 10 * loop.N_STEPS:  # its updates may not be seen
+            if self._check.n_steps >= self._n_watched or self._n_checked >= 10 * self._n_watched:  # its updates may not be seen
                 self._end_check()
 
     def _end_check(self) -> None:
@@ -384,11 +386,13 @@ class Recorder:
     def _as_run(self, at_end: bool = False) -> Run:
         if self._at is None or not self._looks:
             raise InputError(self._nothing())
-        about = {
+        about: dict[str, Any] = {
             "looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4),
-            "fault": self.fault, "notes": list(self.notes), "mistakes": [asdict(found) for found in self.mistakes],
-            "checked": None if self._check is None else {"steps": self._check.n_steps, "faults": self._check.faults},
+            "fault": self.fault, "notes": list(self.notes), "mistakes": [], "checked": None,
         }  # fmt: skip
+        if self._check is not None and at_end:  # judging what was watched takes a while
+            about["mistakes"] = [asdict(found) for found in self.mistakes]
+            about["checked"] = {"steps": self._check.n_steps, "faults": self._check.faults}
         place = environment(str(self._at.game.device), self._at.game.dtypes[0], "recorded", self._budget.seconds)
         seen = Seen(self._at, self._looks, list(self._losses.read), self._broken, max(1, self._step))
         return run_of(seen, self.name, self.seed, place | about, at_end)

@@ -610,6 +610,7 @@ def test_steps_that_do_not_rise_are_counted() -> None:
         ({"evaluation": 1}, "evaluation must be"),
         ({"seed": -1}, "seed must be"),
         ({"generator": "a net"}, "the generator must be an nn.Module; got str"),
+        ({"check": 0}, "check must be a whole number of at least 1; got 0"),
         ({"generator": nn.Identity()}, "no parameters"),
         ({"discriminator": nn.LazyLinear(1)}, "has no shape yet"),
         ({"held_out": torch.zeros(3, 2)}, "held_out= goes with data"),
@@ -831,13 +832,15 @@ def test_the_last_look_is_in_the_mode_of_training() -> None:
 # --- mistakes in the loop --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("detached", [True, False])
-def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(detached: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("detached", "check"), [(True, True), (False, True), (False, 5)])
+def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(
+    detached: bool, check: bool | int, caplog: pytest.LogCaptureFixture
+) -> None:
     torch.manual_seed(0)
     generator, discriminator = mlp(3, 2), mlp(2, 1)
     of_generator, of_discriminator = (torch.optim.Adam(net.parameters(), 1e-3) for net in (generator, discriminator))
     bce = nn.BCEWithLogitsLoss()
-    with Recorder(generator, discriminator, data=points(), latent=3, every=2, cost=1, check=True) as one:
+    with Recorder(generator, discriminator, data=points(), latent=3, every=2, cost=1, check=check) as one:
         for step in range(30):
             real, fake = points()[16 * step :][:16], generator(torch.randn(16, 3))
             d_loss = bce(discriminator(real), torch.ones(16, 1))
@@ -852,6 +855,7 @@ def test_mistakes_of_the_loop_are_named_while_its_nets_are_watched(detached: boo
             one.record(step, real=real, d_loss=d_loss, g_loss=g_loss)
     assert [found.code for found in one.mistakes] == ([] if detached else ["L103"])
     assert [found["code"] for found in one.run.environment["mistakes"]] == [found.code for found in one.mistakes]
+    assert one.run.environment["checked"] == {"steps": 20 if check is True else check, "faults": []}
     assert any("L103" in said for said in caplog.messages) != detached
     assert not hasattr(generator, "_forward_hooks") or not generator._forward_hooks
 
