@@ -16,6 +16,7 @@ from ganlab.pages.lecture import autoencoders, lecture_page
 from ganlab.pages.page import Figure, Section, Table, Text, render
 from ganlab.sweep import perform
 from ganlab.trace import last, select
+from tests.test_applications_page import written
 
 
 def tiny(experiment: Experiment) -> Experiment:
@@ -107,3 +108,16 @@ def test_a_map_that_keeps_classes_apart_has_alike_neighbours_and_a_shuffled_one_
     diverged = replace(run, samples={**run.samples, "codes": np.full((1, len(labels), 2), np.nan)})
     assert np.isnan(autoencoders.alike(diverged)).all()
     assert frame_codes([sound]).groupby("who")["x"].std(ddof=0).iloc[0] == pytest.approx(1)
+
+
+def test_what_is_rebuilt_is_of_the_means_of_codes_of_the_seeds_that_have_a_value() -> None:
+    coder, vae, *rest = runs()
+    table = vae.trace.copy()
+    table.loc[(table["member"] == 2) & ~table["name"].str.startswith("reference_"), "value"] = np.nan
+    found = autoencoders.section([coder, replace(vae, trace=table), *rest])
+    first = found.blocks[0].paragraphs[0]
+    kept = last(vae.trace, "test_rmse")[:2].mean()
+    assert f"a VAE, from the means of its codes, to within {kept:.3f} [" in first
+    assert "(1 diverged, left out), and PCA" in first
+    assert "in place of MNIST" in first
+    assert "nan" not in " ".join(word for block in found.blocks for word in written(block))

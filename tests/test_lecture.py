@@ -203,7 +203,7 @@ def test_a_frozen_gradient_is_said_to_grow_or_to_shrink(ends: list[float], said:
     values = np.array([[1.0] * 3, ends])[:, :, None]
     table = trace.tidy(experiment.id, experiment.seeds, [0, 1], [("generator_gradient", [""], values)])
     text = line._frozen_text(Run(experiment, table, outcome(experiment, {}), {}, {}))
-    assert text.startswith("with the saturating loss")
+    assert text.startswith("with the saturating (minimax) loss")
     assert said in text
 
 
@@ -211,7 +211,7 @@ def test_the_frozen_runs_stand_in_words_and_settings(runs: dict[str, list[Run]])
     section = line.section(runs["line"])
     assert "if the course's generator is frozen after 2 steps" in section.blocks[0].paragraphs[2]
     rows = [row[0].text for row in blocks(section, Table)[-1].cells()]
-    assert rows[-2:] == ["frozen, non-saturating loss", "frozen, saturating loss"]
+    assert rows[-2:] == ["frozen, non-saturating loss", "frozen, saturating (minimax) loss"]
     assert not [figure.title for figure in blocks(section, Figure) if "'" in figure.title.replace("course's", "")]
 
 
@@ -225,6 +225,27 @@ def test_digits_say_how_many_seeds_are_shown_and_what_is_not_the_courses(runs: d
     words = digits.section([mlp, dcgan]).blocks[0].paragraphs[0]
     assert "the generator's running mean" in words
     assert "rate is 0.001 in place of 0.0002; batches are of 8 in place of 64" in words
+
+
+@pytest.mark.parametrize("study", ["vectors", "line", "digits", "step_by_step"])
+def test_a_seed_that_diverged_is_left_out_and_counted(study: str, runs: dict[str, list[Run]]) -> None:
+    found = reports.lecture.SECTIONS[study]([*map(diverged, runs[study])])
+    words = " ".join(word for block in found.blocks for word in written(block))
+    assert "1 diverged, left out" in words
+    assert not re.search(r"(?<![a-z])(nan|inf)(?![a-z])", words)
+    if study in ("vectors", "line"):
+        assert "(1 diverged, left out)" in found.blocks[0].paragraphs[0]
+
+
+def diverged(run: Run) -> Run:
+    """The run whose last member came to nothing half way."""
+    table, last, step = run.trace.copy(), run.experiment.members()[-1].place, run.experiment.steps // 2
+    table.loc[(table["member"] == last) & (table["step"] >= step), "value"] = np.nan
+    generated = run.samples["generated"].copy()
+    generated[last] = np.nan
+    ended = run.outcome.copy()
+    ended.loc[ended["member"] == last, ["status", "step"]] = ["diverged", step]
+    return replace(run, trace=table, outcome=ended, samples={**run.samples, "generated": generated})
 
 
 def test_the_course_and_its_rates_are_those_of_the_recipe() -> None:

@@ -77,7 +77,7 @@ def section(runs: Sequence[Run]) -> Section:
     return Section("Example 2: can a GAN put points on a line, and what if its generator is frozen?", blocks)
 
 
-LOSSES = {"non_saturating": "non-saturating loss", "minimax": "saturating loss"}
+LOSSES = {"non_saturating": "non-saturating loss", "minimax": "saturating (minimax) loss"}
 
 
 def _loss(run: Run) -> str:
