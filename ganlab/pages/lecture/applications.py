@@ -55,7 +55,11 @@ def section(runs: Sequence[Run]) -> Section:
     found = arms(runs)
     decided = comparisons(found)
     data = found.cgan.experiment.data
-    small = "scikit-learn's digits of 8 x 8 pixels, also where MNIST is at hand" if data == "digits" else "MNIST"
+    small = (
+        "scikit-learn's digits of 8 x 8 pixels in place of MNIST, as always at the quick profile"
+        if data == "digits"
+        else "MNIST"
+    )
     return Section(
         "What are GANs used for, and does it work at the scale of a laptop?",
         [

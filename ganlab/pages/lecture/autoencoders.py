@@ -88,7 +88,7 @@ def _rebuilding_answer(coder: Run, vae: Run) -> str:
 def _small(run: Run) -> str:
     if run.experiment.data == "mnist":
         return ""
-    return " Shortened here: these are scikit-learn's digits of 8 x 8 pixels in place of MNIST, also where MNIST is at hand."
+    return " Shortened here: these are scikit-learn's digits of 8 x 8 pixels in place of MNIST, as always at the quick profile."
 
 
 def _drawing_answer(drawing: Sequence[Run]) -> str:

@@ -26,7 +26,7 @@ def section(runs: Sequence[Run]) -> Section:
     data, steps = dcgan.experiment.data, dcgan.experiment.steps
     small = data != "mnist"
     changed = [f"{steps} of the course's {STEPS} steps"] if steps < STEPS else []
-    changed += ["images of 8 x 8 in place of MNIST, also where MNIST is at hand, and smaller nets to match"] if small else []
+    changed += ["images of 8 x 8 in place of MNIST, as always at the quick profile, and smaller nets to match"] if small else []
     changed += _other_numbers(mlp)
     shortened = f" Shortened here: {'; '.join(changed)}." if changed else ""
     return Section(

@@ -24,7 +24,7 @@ Lines = Mapping[str, tuple[int, int]]
 TITLE = "PyTorch, TensorFlow or JAX: do they compute the same, and which is fastest?"
 
 
-SMALL = "Shortened here: trained on scikit-learn's digits of 8 x 8 pixels in place of MNIST, also where MNIST is at hand."
+SMALL = "Shortened here: trained on scikit-learn's digits of 8 x 8 pixels in place of MNIST, as always at the quick profile."
 
 
 def section(runs: Sequence[Run], lines: Lines) -> Section:

@@ -61,7 +61,8 @@ def section(runs: Sequence[Run]) -> Section:
                     "learns to tell fakes from data, the generator follows its slope, and where it arrives the discriminator "
                     "can only guess.",
                     "Algorithm 1 is run here as it is used: the generator ascends log D(G(z)), the non-saturating loss, and "
-                    "both players learn by Adam. As printed, it descends log(1 - D(G(z))), by plain gradients with momentum.",
+                    "both players learn by Adam. As the lecture has it, the generator descends "
+                    "log(1 - D(G(z))), by plain gradients with momentum.",
                 ]
             ),
             _walk(walk, five),
