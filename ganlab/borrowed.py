@@ -7,7 +7,6 @@ do in training and keep nothing of it. Derivatives are taken by `torch.autograd`
 
 from __future__ import annotations
 
-import inspect
 import random
 import sys
 from collections import deque
@@ -28,6 +27,7 @@ from ganlab.loop.hooks import unseen
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import View
 from ganlab.registry import InputError, unknown
+from ganlab.streams import shared_streams, streams_of
 from ganlab.updates import NOTHING
 
 Latent = tuple[Tensor, ...]
@@ -232,6 +232,7 @@ class BorrowedView(View):
     @cached_property
     def pull(self) -> tuple[tuple[Tensor, Tensor], Tensor]:
         theta, psi = self.state.generator.parameters, self.state.discriminator.parameters
+        psi = psi.detach().requires_grad_()  # as in training: a checkpoint refuses to be computed again where that has changed
         sample = self.sample.detach().requires_grad_()
         loss = self.game.loss_at_fakes(sample, theta, psi, self.batch, self.numbers, NOTHING)
         return (_gradient(loss, sample), torch.zeros_like(theta)), loss.detach()
@@ -316,27 +317,7 @@ def _remembered(value: Any) -> Callable[[], Any] | None:
             return partial(_overwrite, value, value.detach().clone(), value._version)
         case np.ndarray() if value.flags.writeable:
             return partial(np.copyto, value, value.copy())
-        case torch.Generator():
-            return partial(value.set_state, value.get_state())
-        case random.Random():
-            return partial(value.setstate, value.getstate())
-        case np.random.Generator():
-            return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
-        case np.random.RandomState():
-            return partial(value.set_state, value.get_state())
     return None
-
-
-def streams_of(function: Callable[..., Any]) -> list[Callable[[], Any]]:
-    """Return what puts back the random generators that a function names, where they can be found."""
-    try:
-        named = inspect.getclosurevars(function)
-    except TypeError:  # it is not written in Python
-        return []
-    kinds = torch.Generator | random.Random | np.random.Generator | np.random.RandomState
-    values = [*named.nonlocals.values(), *named.globals.values()]
-    found = [_remembered(value) for value in values if isinstance(value, kinds)]
-    return [put_back for put_back in found if put_back is not None]
 
 
 def _attributes(parts: Sequence[nn.Module]) -> list[Callable[[], Any]]:
@@ -345,40 +326,55 @@ def _attributes(parts: Sequence[nn.Module]) -> list[Callable[[], Any]]:
     return [put for put in inside if put is not None] + [partial(_put_back, p.__dict__, dict(p.__dict__)) for p in parts]
 
 
+def _lend_buffers(parts: Sequence[nn.Module]) -> None:
+    """Give modules copies of their buffers, for what calls them once more in a backward pass, such as checkpointing.
+
+    Their own are put back with the other attributes; their version would not tell that batch norm has changed them.
+    """
+    copies: dict[int, Tensor] = {}  # a buffer of two modules stays one
+    for part in parts:
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                part._buffers[name] = copies.setdefault(id(buffer), buffer.detach().clone())
+
+
 @contextmanager
-def untouched(*modules: nn.Module) -> Iterator[None]:
+def untouched(*things: Any) -> Iterator[None]:
     """Let nets be called inside, and leave all random streams and the modules' own attributes as they were.
 
-    Attributes are put back with the lists, dictionaries, sets, tensors and random generators that they are; what a net writes
-    elsewhere, into a global list or a file, is not seen. Inside, random numbers are the same each time, gradients can be taken
-    whatever surrounds the call, and nothing is compiled or cast to another precision.
+    `things` are the nets, and whatever else is called that may have random generators of its own, see `streams_of`. Attributes
+    are put back with the lists, dictionaries, sets and tensors that they are; what a net writes elsewhere, into a global list
+    or a file, is not seen. Inside, random numbers are the same each time, gradients can be taken whatever surrounds the call,
+    and nothing is compiled or cast to another precision.
     """
-    attributes = _attributes([part for module in modules for part in module.modules()])
-    devices = {p.device for module in modules for p in module.parameters() if p.device.type not in ("cpu", "meta")}
-    of_devices = [(torch.get_device_module(device), device) for device in devices]
-    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002  (the stream that users share)
-    states_of_devices = [module.get_rng_state(device) for module, device in of_devices]
+    modules = [thing for thing in things if isinstance(thing, nn.Module)]
+    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    put_back = _attributes(parts) + streams_of(*things)
+    kinds = {p.device.type for module in modules for p in module.parameters() if p.device.type != "meta"}
+    shared = {stream: stream.get_state() for stream in shared_streams()}
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002  (the stream that users share)
     with ExitStack() as stack:
         stack.enter_context(unseen())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        for kind in {"cpu", *(device.type for device in devices)}:
+        for kind in {"cpu", *kinds}:
             stack.enter_context(torch.autocast(kind, enabled=False))
         if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         try:
-            torch.default_generator.manual_seed(0)
+            _lend_buffers(parts)
             random.seed(0)
             np.random.seed(0)  # noqa: NPY002
-            for module, device in of_devices:
-                with module.device(device) if hasattr(module, "device") else ExitStack():
-                    module.manual_seed(0)
+            for stream in shared:
+                stream.manual_seed(0)
             yield
         finally:
-            torch.set_rng_state(states[0])
-            random.setstate(states[1])
-            np.random.set_state(states[2])  # noqa: NPY002
-            for (module, device), state in zip(of_devices, states_of_devices, strict=True):
-                module.set_rng_state(state, device)
-            for put_back in attributes:
-                put_back()
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
+            for stream in shared_streams():
+                if stream in shared:
+                    stream.set_state(shared[stream])
+                else:  # of a device that was first used inside: it was at its beginning
+                    stream.manual_seed(stream.initial_seed())
+            for put in put_back:
+                put()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab import rng
-from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, as_the_user, first, last_operation, streams_of, untouched
+from ganlab.borrowed import BorrowedGame, BorrowedView, Latent, as_the_user, first, last_operation, untouched
 from ganlab.data import Points
 from ganlab.game import Batch, State
 from ganlab.objectives import OBJECTIVES
@@ -70,7 +70,7 @@ def _samples_of(data: torch.utils.data.Dataset[Any]) -> Tensor:
     if n == 0:
         raise InputError("a dataset without a length cannot be looked at beforehand; leave data= out, and give real= to record")
     places = torch.linspace(0, n - 1, min(n, REFERENCE)).tolist()
-    with as_the_user():
+    with untouched(data), as_the_user():
         items = [data[round(i)] for i in places]
     samples = [item[0] if isinstance(item, tuple | list) else item for item in items]
     try:
@@ -90,7 +90,11 @@ def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) 
 
 
 def latents_of(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, int]:
-    """Return a function that draws n latents, always the same, and how many tensors they are."""
+    """Return a function that draws n latents, always the same, and how many tensors they are.
+
+    Where `latent` is a size or a shape, or None, they are standard normal: a generator that trains on others, uniform ones for
+    one, must be given the function that draws them, or what is seen is what it makes of latents that it does not know.
+    """
     if latent is None:
         latent = _first_size(generator)
     if isinstance(latent, int) and not isinstance(latent, bool) and latent > 0:
@@ -108,13 +112,8 @@ def latents_of(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, i
         )
 
     def drawn(n: int) -> tuple[Tensor, ...]:
-        streams = streams_of(latent)
-        try:
-            with untouched(), as_the_user():
-                found = latent(n)
-        finally:
-            for put_back in streams:
-                put_back()
+        with untouched(latent), as_the_user():
+            found = latent(n)
         return tuple(part.detach() for part in (found if isinstance(found, tuple | list) else (found,)))
 
     return drawn, len(drawn(2))
@@ -233,7 +232,7 @@ def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look
         samples = Samples(at.data, fake, at.real, before, at.cells)
         readings |= readings_of(samples, "samples")
         profile = samples.profile
-    read = {key: value.detach().double().cpu() for key, value in readings.items()}
+    read = {key: value.detach().cpu().double() for key, value in readings.items()}  # not every device has float64
     return Look(step, read, profile, fake, _broken(game, state)), remembered
 
 

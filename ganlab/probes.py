@@ -225,7 +225,7 @@ def signal(view: View) -> Reading:
 
 def _share(mask: Tensor, of: Tensor | None = None) -> Tensor:
     """Return the share of True, NaN where a number that was compared is NaN."""
-    share = mask.double().mean()
+    share = mask.float().mean()  # not every device has float64
     return share if of is None else torch.where(of.isnan().any(), torch.nan, share)
 
 

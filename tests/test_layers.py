@@ -35,7 +35,7 @@ LAYERS = [
     {"processes", "registry"},
     {"forked"},
     {"cycles", "experiment", "stats", *(f"stats.{name}" for name in STATS), "store", "trace"},
-    {"by_hand", "engine", "layers", "recurrent", "rng"},
+    {"by_hand", "engine", "layers", "recurrent", "rng", "streams"},
     {"by_autograd"},
     {"data", *(f"data.{name}" for name in ("images", "mixtures", "series", "tables", "toys"))},
     {"metrics.judge", "metrics.modes", "metrics.neighbours"},
