@@ -121,7 +121,8 @@ def refuse_waiting(module: nn.Module, n_processes: int) -> None:
 class BorrowedGame(Game):
     """Two borrowed nets and the objective they are trained by; latents and their conditions are a tuple.
 
-    `shown` is "label" where the nets are conditioned, since what a logit says then depends on more than a sample.
+    `shown` is "label" where the nets are conditioned, since what a logit says then depends on more than a sample: held-out
+    samples and fakes of earlier looks have no conditions beside them, and no logit of them is read.
     """
 
     n_latents: int = 1

@@ -51,8 +51,10 @@ class Examples(NamedTuple):
 def examples_of(data: Any, held_out: Tensor | None) -> Examples:
     """Return the examples that data are: a tensor, a tuple with conditions, a torch dataset or loader, or a distribution.
 
-    Labels of a dataset are left out: nets that need them take a tuple.
+    Labels of a dataset are left out: nets that need them take a tuple. Held-out samples have no conditions beside them.
     """
+    if isinstance(held_out, tuple):
+        raise InputError("held_out= must be real samples alone, a tensor or array [m, *shape], without labels beside them")
     if isinstance(data, torch.utils.data.DataLoader):
         data = data.dataset
     if isinstance(data, torch.utils.data.Dataset):
@@ -184,7 +186,10 @@ def against(game: BorrowedGame, examples: Examples, latents: Latents, batch: int
 
 
 def _fitting(game: BorrowedGame, latent: Latent, data: Any) -> tuple[BorrowedGame, tuple[int, ...]]:
-    """Return the game, told whether its discriminator ends in a sigmoid, and the shape in which its nets hand over a sample."""
+    """Return the game as its nets play it, and the shape in which they hand over a sample.
+
+    That is whether the discriminator ends in a sigmoid, and whether it is shown conditions beside a sample.
+    """
     places = sorted({str(p.device) for net in game.nets for p in net.module.parameters()})
     if len(places) > 1:
         raise InputError(f"the nets lie on several devices, {', '.join(places)}; both must be on one to be looked at")
@@ -207,7 +212,8 @@ def _fitting(game: BorrowedGame, latent: Latent, data: Any) -> tuple[BorrowedGam
         raise InputError(f"the discriminator must give an output for each of {len(fake)} samples; got {tuple(output.shape)}")
     of_logits = OBJECTIVES.entry(game.objective).facts["threshold"] == 0
     ends_in_sigmoid = last_operation(output) == "SigmoidBackward0"
-    return replace(game, probabilities=of_logits and ends_in_sigmoid), tuple(fake.shape[1:])
+    shown = "label" if len(latent) > game.n_latents else "sample"
+    return replace(game, probabilities=of_logits and ends_in_sigmoid, shown=shown), tuple(fake.shape[1:])
 
 
 def look(at: Against, step: int, before: Any = (), past: Any = ()) -> tuple[Look, Tensor]:

@@ -6,6 +6,7 @@ where a run without ends; and the same probe serves mapped parameters and anybod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -233,13 +234,21 @@ def _share(mask: Tensor, of: Tensor | None = None) -> Tensor:
 def overfitting(view: View) -> Reading:
     """Chance that the logit of a training sample exceeds that of one held out: 1/2 where the discriminator only knows the law.
 
-    Not read where it is shown something beside the sample, which held-out data have not.
+    It is shown a batch at a time, as in training. Not read where it is shown something beside the sample, which held-out data
+    have not.
     """
     if view.game.shown != "sample":
         return {}
-    train, held = (view.shown.logits(pack(x[: len(x) // view.game.packing * view.game.packing], view.game.packing))
-                   for x in (view.real, view.held_out))  # fmt: skip
+    train, held = (_logits_by_batch(view, x) for x in (view.real, view.held_out))
     return _one(held_out_separation=_exceeds(train, held))
+
+
+def _logits_by_batch(view: View, samples: Tensor) -> Tensor:
+    """Return the logits of samples `[n, *shape]` shown in parts of nearly one size, none larger than a batch."""
+    packing = view.game.packing
+    packs = pack(samples[: len(samples) // packing * packing], packing)
+    n_parts = math.ceil(len(packs) / (len(view.batch.real) // packing))
+    return torch.cat([view.shown.logits(part) for part in packs.tensor_split(n_parts)])
 
 
 @PROBES.register(source="Mann and Whitney 1947, of logits of real samples and of fakes of earlier looks", reads="players")

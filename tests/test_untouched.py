@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from ganlab import Recorder
 from ganlab.borrowed import untouched
-from tests.test_recorder import mlp
+from ganlab.registry import InputError
+from tests.test_recorder import Conditional, mlp
 
 Draw = Callable[[int], Tensor]
 
@@ -245,3 +246,43 @@ def test_a_block_that_is_computed_again_in_the_backward_pass_leaves_its_buffers(
     now = [buffer for net in nets for buffer in net.buffers()]
     assert all(after is buffer and torch.equal(after, value) for after, (buffer, value) in zip(now, own, strict=True))
     assert [int(net.block[1].num_batches_tracked) for net in nets] == [0, 0]
+
+
+# --- nets that are given conditions ----------------------------------------------------------------------------------------
+
+
+def test_conditioned_nets_are_not_asked_about_samples_whose_conditions_are_not_known() -> None:
+    torch.manual_seed(0)
+    data, held_out = (torch.randn(1000, 2), torch.arange(1000) % 3), torch.randn(300, 2)
+    one = Recorder(Conditional(6, 2), Conditional(2, 1), data=data, held_out=held_out, latent=6, every=1, cost=1)
+    for step in range(4):
+        one.record(step)
+    assert not one.fault
+    names = set(one.run.trace["name"])
+    assert "separation" in names
+    assert not names & {"held_out_separation", "past_separation"}
+    found = one.verdicts()
+    assert found["discriminator_overfitting"].verdict == "not applicable"
+    assert "shown more than a sample" in found["discriminator_overfitting"].evidence
+    assert found["memorisation"].verdict == "absent"
+    with pytest.raises(InputError, match="real samples alone"):
+        Recorder(Conditional(6, 2), Conditional(2, 1), data=data, held_out=data, latent=6)  # type: ignore[arg-type]
+
+
+def test_held_out_samples_are_shown_a_batch_at_a_time() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            sizes.add(len(x))
+            made: Tensor = self.net(x)
+            return made
+
+    sizes: set[int] = set()
+    one = Recorder(mlp(6, 2), Counts(), data=torch.randn(1000, 2), held_out=torch.randn(300, 2), latent=6, every=1)
+    one.record(0, real=torch.randn(20, 2))
+    assert not one.fault
+    assert ("held_out_separation", ("",)) in one._looks.last.readings
+    assert max(sizes) == 20
