@@ -25,6 +25,9 @@ from ganlab.watch import REFERENCE, Samples, cells_in_place_of_modes, readings_o
 LARGE = 4096
 """Numbers of a sample from which half as many are generated at a look."""
 
+KEPT, FEWEST = 10_000_000, 64
+"""Numbers of real samples that are kept, 40 MB, and of those that a look generates; but no fewer samples than this."""
+
 PROJECTED = 1_000_000
 """Most parameters of a player whose position is read: the directions are as large as eight such players."""
 
@@ -71,10 +74,13 @@ def _samples_of(data: torch.utils.data.Dataset[Any]) -> Tensor:
     n = len(data) if hasattr(data, "__len__") else 0
     if n == 0:
         raise InputError("a dataset without a length cannot be looked at beforehand; leave data= out, and give real= to record")
-    places = torch.linspace(0, n - 1, min(n, REFERENCE)).tolist()
+
+    def sample(i: int) -> Any:
+        item = data[i]
+        return item[0] if isinstance(item, tuple | list) else item
+
     with untouched(data), as_the_user():
-        items = [data[round(i)] for i in places]
-    samples = [item[0] if isinstance(item, tuple | list) else item for item in items]
+        samples = [sample(i) for i in _places(n, min(REFERENCE, _most(math.prod(np.shape(sample(0))))))]
     try:
         return torch.stack([torch.as_tensor(sample) for sample in samples])
     except (TypeError, ValueError, RuntimeError) as error:
@@ -82,13 +88,29 @@ def _samples_of(data: torch.utils.data.Dataset[Any]) -> Tensor:
         raise InputError(f"samples of the dataset must be tensors of one shape; the first is a {what} ({error})") from error
 
 
+def _most(numbers: int) -> int:
+    """Return how many samples of so many numbers are kept."""
+    return max(FEWEST, KEPT // max(1, numbers))
+
+
+def _places(n: int, most: int) -> list[int]:
+    """Return the places of all of n things, or of some, evenly spaced."""
+    return list(range(n)) if n <= most else torch.linspace(0, n - 1, most, dtype=torch.float64).round().long().tolist()
+
+
 def together(real: Tensor, *conditions: Tensor, held_out: Tensor | None = None) -> Examples:
-    """Return the examples of real samples and their conditions. Raises InputError where they are not equally many."""
+    """Return the examples of real samples and their conditions; where they take more than `KEPT` numbers, of some of them.
+
+    The share of copied samples is then one of those that were kept, and so at least as large for all. Raises InputError where
+    they are not equally many.
+    """
     if uneven := [len(c) for c in conditions if len(c) != len(real)]:
         raise InputError(f"there must be as many conditions as real samples, {len(real)}; got {uneven[0]}")
+    if real.ndim and len(real) > (most := _most(real[:1].numel())):
+        real, *conditions = (part[_places(len(part), most)] for part in (real, *conditions))  # type: ignore[assignment]
     real = real.detach().cpu().float()
     held_out = None if held_out is None else torch.as_tensor(held_out).detach().cpu().float()
-    return Examples(Points(real, held_out=held_out), real, conditions)
+    return Examples(Points(real, held_out=held_out), real, tuple(conditions))
 
 
 def latents_of(generator: nn.Module, latent: Any, seed: int) -> tuple[Latents, int]:
@@ -170,9 +192,10 @@ def against(game: BorrowedGame, examples: Examples, latents: Latents, batch: int
     Raises InputError where the nets do not fit the latents, the data or each other.
     """
     data, generator = examples.data, rng.stream(seed, "evaluation")
-    usual = evaluation_size(data) if has_modes(data) else 1000 if math.prod(data.shape) < LARGE else 500
+    numbers = math.prod(data.shape)
+    usual = evaluation_size(data) if has_modes(data) else 1000 if numbers < LARGE else min(500, _most(numbers))
     n = usual if n is None else n
-    real, conditions = examples.draw(max(n, batch, SLICED), generator)
+    real, conditions = examples.draw(max(n, batch), generator)
     (kind, of_discriminator), device = game.dtypes, game.device
     z, *others = latents(max(n, batch))
     latent = (z.to(device, kind) if z.is_floating_point() else z.to(device), *(c.to(device) for c in (*others, *conditions)))

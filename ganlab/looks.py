@@ -25,8 +25,11 @@ from ganlab.train import SHOWN
 LOOKS = 200
 """Most looks that are kept."""
 
-KEPT = 300_000
-"""Numbers kept of the samples of one moment, which are 16 samples or more and at most `SHOWN`."""
+KEPT = 200_000
+"""Numbers kept of the samples of one moment, which are 4 samples or more and at most `SHOWN`; of images so large that these are
+more numbers, fewer moments are kept."""
+
+FEWEST = 4
 
 
 class Budget:
@@ -105,10 +108,10 @@ class Looks:
         """Keep a look, and some of its samples now and then."""
         self.fake = seen.fake
         if len(self.kept) % self._apart == 0:
-            n = max(16, min(SHOWN, KEPT // seen.fake[0].numel()))
+            n = max(FEWEST, min(SHOWN, KEPT // seen.fake[0].numel()))
             self.moments.append((seen.step, seen.fake[:n].clone()))
         self.kept.append(seen._replace(fake=torch.empty(0)))
-        if len(self.moments) > 2 * MOMENTS:
+        if len(self.moments) > max(2, min(2 * MOMENTS, 2 * MOMENTS * KEPT // self.moments[0][1].numel())):
             self.moments, self._apart = self.moments[::2], 2 * self._apart
 
     def widen(self, price: float, spared: float, real: Tensor) -> None:

@@ -2,6 +2,10 @@
 
 A measure is read once, at the last step. It has four parts: its value (index ""), the ends of the band that holds 95 % of
 perfect samplers ("low", "high"), and the number of generated samples ("n").
+
+A perfect sampler is simulated by a second sample from the data's law. Where data are given points, whose law nobody knows, it
+is one half of the points held against the other, and samples are held against as many points, none of them twice: drawn with
+replacement from few, most points would have a copy at no distance, and anything but a copy would look bad.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from ganlab.metrics import (
     cell_divergence,
     different_bins,
     energy_test,
+    from_data,
     from_law,
     log_density_gap,
     perfect_band,
@@ -27,6 +32,7 @@ from ganlab.metrics import (
     units,
     vendi_score,
 )
+from ganlab.metrics.cells import WIDE, narrowed
 from ganlab.registry import Registry
 
 SAMPLES, OF_IMAGES, OF_VENDI, OF_DENSITY = 500, 250, 100, 1000
@@ -60,15 +66,24 @@ class Clouds:
     Parameters
     ----------
     real, fake
-        `[member, n, *shape]`.
+        `[member, n, *shape]`; real ones are not used where the data are given points.
     """
 
     def __init__(self, data: Any, real: Tensor, fake: Tensor, device: str = "cpu") -> None:
         self.data, self.samples, self.device = data, fake.flatten(2).cpu(), device
         few = self.samples.shape[2] <= FEW_DIMENSIONS
-        self.n = min(SAMPLES if few else OF_IMAGES, real.shape[1], fake.shape[1])
-        self.unit = units(data.sample(SAMPLES, self.generator).cpu())
-        self.real, self.fake = (x[:, : self.n].flatten(2).cpu() / self.unit for x in (real, fake))
+        most = SAMPLES if few else OF_IMAGES
+        shown = data.sample(SAMPLES if self.samples.shape[2] <= WIDE else SAMPLES // 4, self.generator).cpu()
+        self.unit, self.points = units(shown), torch.empty(0)
+        if hasattr(data, "distinct") and len(data.points) > 1:
+            self.points = narrowed(data.distinct(2 * most, self.generator).cpu(), self.unit)
+            real = self.points[: len(self.points) // 2].expand(len(fake), -1, -1)
+        self.n = min(most, real.shape[1], fake.shape[1])
+        self.real = real[:, : self.n] if len(self.points) else self._in_units(real)
+        self.fake = self._in_units(fake)
+
+    def _in_units(self, samples: Tensor) -> Tensor:
+        return torch.stack([narrowed(x[: self.n].cpu(), self.unit) for x in samples])
 
     @cached_property
     def generator(self) -> torch.Generator:
@@ -77,11 +92,11 @@ class Clouds:
 
     def band(self, measure: Callable[[Tensor, Tensor], Any], n: int) -> Any:
         """Return what a measure with named numbers gives perfect samplers of n samples, as bands."""
-        draw = from_law(self.data, n, n)
+        draw = from_data(self.points, n, n) if len(self.points) else from_law(self.data, n, n)
 
         def in_units(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-            real, fake = (x.flatten(1).cpu() / self.unit for x in draw(generator))
-            return real, fake
+            real, fake = draw(generator)
+            return (real, fake) if len(self.points) else (narrowed(real.cpu(), self.unit), narrowed(fake.cpu(), self.unit))
 
         return perfect_band(measure, in_units, self.generator, PERFECT)
 

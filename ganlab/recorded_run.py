@@ -15,7 +15,7 @@ from ganlab import rng, trace
 from ganlab.borrowed import untouched
 from ganlab.experiment import Experiment, Run, outcome
 from ganlab.look import Against
-from ganlab.looks import Looks
+from ganlab.looks import KEPT, Looks
 from ganlab.measures import measure_all
 from ganlab.objectives import OBJECTIVES
 from ganlab.probes import has_held_out, has_modes
@@ -24,6 +24,9 @@ from ganlab.surface import surfaces
 from ganlab.told import Told
 from ganlab.train import SHOWN
 from ganlab.watch import copying, tidy
+
+REAL = 12
+"""Moments' worth of numbers that real samples may take, at most `SHOWN` of them."""
 
 
 class Seen(NamedTuple):
@@ -72,7 +75,8 @@ def _experiment(seen: Seen, name: str, seed: int, readings: Sequence[tuple[int, 
 
 def _arrays(seen: Seen) -> dict[str, Any]:
     samples, moments = seen.looks.shown()
-    data, real = seen.at.data, seen.at.real[:SHOWN].float().numpy()
+    data, numbers = seen.at.data, seen.at.real[0].numel()
+    real = seen.at.real[: max(samples.shape[1], min(SHOWN, REAL * KEPT // numbers))].float().numpy()
     arrays: dict[str, Any] = {"generated": samples[None].numpy(), "moments": np.asarray(moments), "real": real}
     if seen.told and all(x is not None for told in seen.told for x in told):
         arrays["losses"] = np.asarray([told[1:] for told in seen.told], np.float32)[None]

@@ -5,7 +5,8 @@ The probes are in `probes.py`; when they look is decided in `train.py`, which ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from ganlab.experiment import Experiment, Member
 from ganlab.game import Batch, Game, State
 from ganlab.measures import measure_all
 from ganlab.metrics import cells_of, copied_share, nearest_neighbour_test
-from ganlab.metrics.cells import LEAST
+from ganlab.metrics.cells import LEAST, WIDE, narrowed, reference_of
 from ganlab.metrics.judge import judge_of
 from ganlab.optim import Numbers
 from ganlab.probes import WHOLE
@@ -33,7 +34,11 @@ COMPARED = 1000
 turns."""
 
 REFERENCE = 5000
-"""Real samples from which cells are made where no modes are known, the same for all seeds; half of them measure the shares."""
+"""Real samples from which cells are made where no modes are known, the same for all seeds; half of them measure the shares. Of
+given points none is taken twice, so there may be fewer."""
+
+AT_ONCE = 2_000_000
+"""Numbers of wide samples that are held at once."""
 
 
 class Looks(NamedTuple):
@@ -87,9 +92,19 @@ def cells_in_place_of_modes(data: Any, n: int, device: str = "cpu") -> Any:
     """Return cells of the data for n evaluation samples; () where modes are known, or samples on either side are too few."""
     if probes.has_modes(data) or n < 2 * LEAST:
         return ()
-    real = data.sample(REFERENCE, rng.stream(0, "reference", device)).cpu()
-    finite = real[torch.isfinite(real.flatten(1)).all(1)]
-    return cells_of(finite, n) if 2 * len(finite) > len(real) else ()
+    real = reference_of(_references(data, rng.stream(0, "reference", device)))
+    of = min(REFERENCE, len(data.points)) if hasattr(data, "distinct") else REFERENCE
+    return cells_of(real, n) if 2 * len(real.x) > of and len(real.x) >= 2 * LEAST else ()
+
+
+def _references(data: Any, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield real samples on the CPU, wide ones in parts; of given points none twice."""
+    numbers = math.prod(data.shape)
+    size = REFERENCE if numbers <= WIDE else max(64, AT_ONCE // numbers)
+    if hasattr(data, "distinct"):
+        yield from data.distinct(REFERENCE, generator).cpu().split(size)
+    else:
+        yield from (data.sample(min(size, REFERENCE - i), generator).cpu() for i in range(0, REFERENCE, size))
 
 
 def look_at_players(
@@ -149,13 +164,23 @@ def look_at_average(game: Game, average: Tensor, looks: Looks) -> dict[Any, Tens
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
     """Return how close each member's samples `[member, n, *shape]` are to training data, beside data held out from it."""
     found: dict[Any, list[float]] = {("copying_z", WHOLE): [], ("copied_share", WHOLE): []}
-    seen = data.training.flatten(1).cpu()
-    for samples, member in zip(fake[:, :COMPARED].flatten(2).float().cpu(), members, strict=True):
-        fresh = data.held_out(COMPARED, rng.stream(member.seed, "evaluation")).flatten(1).cpu()
+    seen = _compared(data.training)
+    for samples, member in zip(fake[:, :COMPARED].float().cpu(), members, strict=True):
+        samples = _compared(samples)
+        fresh = _compared(data.held_out(COMPARED, rng.stream(member.seed, "evaluation")))
         test = nearest_neighbour_test(seen, fresh, samples, rng.stream(member.seed, "evaluation"))
         found["copying_z", WHOLE].append(test.z)
         found["copied_share", WHOLE].append(copied_share(seen, fresh, samples))
     return {key: torch.tensor(values)[:, None] for key, values in found.items()}
+
+
+def _compared(samples: Tensor) -> Tensor:
+    """Return samples `[n, *shape]` on the CPU, flat, and wide ones narrowed, a part at a time."""
+    flat = samples.flatten(1).cpu()
+    if flat.shape[1] <= WIDE:
+        return flat
+    same = torch.ones(flat.shape[1])
+    return torch.cat([narrowed(part, same) for part in flat.split(max(1, AT_ONCE // flat.shape[1]))])
 
 
 def turning(

@@ -50,6 +50,9 @@ class Held:
 class Points:
     """The empirical distribution of given points: drawn with replacement.
 
+    Points that were drawn from something smooth are held against it by `distinct` ones, since a point that is drawn twice has a
+    neighbour at no distance.
+
     Parameters
     ----------
     points
@@ -66,7 +69,7 @@ class Points:
             raise InputError(f"data points must be a floating-point tensor [n, *shape]; got {what}")
         if not torch.isfinite(points).all():
             raise InputError(f"data {name!r} has non-finite values; remove them before training")
-        digest = hashlib.sha256(points.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+        digest = hashlib.sha256(points.detach().cpu().contiguous().numpy().data).hexdigest()
         self.name, self.points, self.shape = name or f"points-{digest[:12]}", points.detach(), tuple(points.shape[1:])
         self._held = Held(self.points)
         self._held_out = held_out
@@ -88,6 +91,11 @@ class Points:
         """Return n of the points `[n, *shape]`, float32, on the generator's device."""
         (points,) = self._held.on(generator.device)
         return points[torch.randint(len(points), (n,), generator=generator, device=generator.device)].float()
+
+    def distinct(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return n of the points in random order, or all where there are fewer, none of them twice."""
+        (points,) = self._held.on(generator.device)
+        return points[torch.randperm(len(points), generator=generator, device=generator.device)[:n]].float()
 
 
 def get(name: str, **settings: Any) -> Any:

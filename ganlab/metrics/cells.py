@@ -5,12 +5,16 @@ Fitted once on real samples; counting is a pure function of the samples, so it m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from torch import Tensor
+from torch.nn.functional import pad
 
 CELLS = 20
 """Most cells of data that do not fall apart by themselves; 50 samples each at 1000."""
@@ -23,30 +27,39 @@ APART = 3.0
 without clumps stays below 2; modes 6 standard deviations apart are above."""
 
 LEAST = 25
-"""Samples that each cell is due, of those that will be counted. Lighter cells are given to their neighbours, and so are those
-with less than half of an even share where cells are no clumps: they are chance, not modes."""
+"""Samples that each cell is due, of those that will be counted, and of the real ones that measure its share. Lighter cells are
+given to their neighbours, and so are those with less than half of an even share where cells are no clumps: they are chance, not
+modes. Clumps are due as many of those that will be counted alone."""
+
+FEWEST = 5
+"""Real samples in a clump, of those that measure the shares: fewer, and what is near the data there is not known."""
 
 GROWN = 1000
 """Real samples from which the tree of clumps is made: its cost grows with the square."""
 
 COMPARED = 512
-"""Real samples to which distances are taken, and generated ones that are held against each other."""
+"""Most real samples to which distances are taken, and generated ones that are held against each other; half of those that
+measure the shares, where these are fewer than twice as many."""
+
+WIDE = 1024
+"""Most numbers of a sample as it is compared. Images that are wider would take gigabytes in float64; their distances are kept
+to about 2 % by as many random sums, see `narrowed`."""
 
 NEAR = 0.99
 """Share of the real samples of a cell that count as near the data."""
 
 
 class Cells(NamedTuple):
-    """Cells of real data; lengths are in the data's own units, see `units`."""
+    """Cells of real data; lengths are in the data's own units, see `units`, and of `narrowed` samples."""
 
     middle: Tensor
-    """`[d]`, mean of the data, in theirs."""
+    """`[number]`, mean of the data, in theirs."""
     unit: Tensor
-    """`[d]`"""
+    """`[number]`"""
     centres: Tensor
     """`[cell, d]`"""
     landmarks: Tensor
-    """Real samples, `[COMPARED, d]`: near the data is what is as near to one of them as other real samples are."""
+    """Real samples, `[landmark, d]`: near the data is what is as near to one of them as other real samples are."""
     reach: Tensor
     """How near that is, `[cell]`."""
     quarter: Tensor
@@ -90,7 +103,59 @@ def units(real: Tensor) -> Tensor:
     return torch.where(std > 0, std, 1.0)
 
 
-def cells_of(real: Tensor, n: int) -> Cells:
+def narrowed(samples: Tensor, unit: Tensor, middle: Tensor | float = 0.0) -> Tensor:
+    """Return samples `[n, *shape]` in the data's units, flat `[n, d]`; wide ones as `WIDE` random sums of their numbers.
+
+    Each number is in one sum, with a random sign, the same in every process. Squared distances are kept on average, whatever
+    the samples, with a standard deviation of at most sqrt(2 / WIDE), 4 %.
+
+    Example
+    -------
+    >>> x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    >>> short = narrowed(x, torch.ones(3 * 64 * 64))
+    >>> short.shape, round(float((short[0] - short[1]).norm() / (x[0] - x[1]).norm()), 1)
+    (torch.Size([2, 1024]), 1.0)
+
+    Source: Charikar, Chen and Farach-Colton 2002; Weinberger et al. 2009 (hashing of features).
+    """
+    x = samples.flatten(1)
+    if x.shape[1] <= WIDE:
+        return (x - middle) / unit
+    order, sign = (part.to(x.device) for part in _folds(x.shape[1]))
+    middle = middle.to(x) if isinstance(middle, Tensor) else middle
+    x = (x - middle)[:, order] * (sign / unit[order]).to(x)  # in the samples' own precision: float64 takes twice the room
+    return pad(x, (0, -x.shape[1] % WIDE)).unflatten(1, (-1, WIDE)).sum(1).double()
+
+
+@cache
+def _folds(d: int) -> tuple[Tensor, Tensor]:
+    """Return a random order of d numbers, and a random sign for each."""
+    dice = np.random.default_rng(0)
+    return torch.from_numpy(dice.permutation(d)), torch.from_numpy(dice.choice([-1.0, 1.0], d))
+
+
+class Reference(NamedTuple):
+    """Real samples as they are compared."""
+
+    x: Tensor
+    """`[n, d]`, about the middle."""
+    middle: Tensor
+    unit: Tensor
+
+
+def reference_of(parts: Iterable[Tensor]) -> Reference:
+    """Return real samples `[n, *shape]` as they are compared, those that are not finite left out.
+
+    They may come in parts, so that wide ones need not be held at once; the first part says where the middle is and what the
+    units are.
+    """
+    finite = (part[torch.isfinite(part.flatten(1)).all(1)] for part in parts)
+    first = next(finite)
+    middle, unit = first.flatten(1).double().mean(0), units(first)
+    return Reference(torch.cat([narrowed(part, unit, middle) for part in chain([first], finite)]), middle, unit)
+
+
+def cells_of(real: Tensor | Reference, n: int) -> Cells:
     """Return cells of real samples, in which n others will be counted.
 
     Centres are fitted to one half of them and all else is measured on the other, as if it were a second sample. Where the data
@@ -100,7 +165,7 @@ def cells_of(real: Tensor, n: int) -> Cells:
     Parameters
     ----------
     real
-        `[m, *shape]`, some thousands.
+        `[m, *shape]`, some thousands, or what `reference_of` makes of them.
 
     Example
     -------
@@ -112,16 +177,16 @@ def cells_of(real: Tensor, n: int) -> Cells:
     Source: Richardson and Weiss 2018 (cells in place of modes); Ward 1963; Kynkaanniemi et al. 2019 (near the data); the rules
     of where to cut are ours.
     """
-    middle, unit = real.flatten(1).double().mean(0), units(real)
-    x = (real.flatten(1).double() - middle) / unit
+    x, middle, unit = real if isinstance(real, Reference) else reference_of([real])
     fitted, held = x[: len(x) // 2], x[len(x) // 2 :]
     centres = _centres(fitted, held, n)
     cell, gap = _nearest(held, centres)
     apart = torch.cdist(centres, centres).fill_diagonal_(torch.inf).amin(1) / 4
     quarter = torch.where(apart.isinf(), 0.0, apart)
-    landmarks = held[:COMPARED]
-    away = _to_nearest(held[COMPARED:], landmarks)
-    reach = torch.stack([_quantile(away[cell[COMPARED:] == k]) for k in range(len(centres))])
+    n_landmarks = min(COMPARED, max(1, len(held) // 2))
+    landmarks = held[:n_landmarks]
+    away = _to_nearest(held[n_landmarks:], landmarks)
+    reach = torch.stack([_quantile(away[cell[n_landmarks:] == k]) for k in range(len(centres))])
     share = _share(cell, len(centres))
     width = torch.maximum(gap.square().sum(1).mean(), share @ quarter**2).sqrt().clamp(min=1e-6)
     inside = _one_hot(cell, len(centres)).to(x)
@@ -134,7 +199,7 @@ def cells_of(real: Tensor, n: int) -> Cells:
 
 def count_in_cells(samples: Tensor, cells: Cells) -> Counted:
     """Return how samples `[n, *shape]` lie in the cells; a pure function of them."""
-    x = (samples.flatten(1) - cells.middle) / cells.unit
+    x = narrowed(samples, cells.unit, cells.middle)
     cell, gap = _nearest(x, cells.centres)
     near_landmark = _to_nearest(x, cells.landmarks) <= cells.reach[cell]
     near = near_landmark | (gap.square().sum(1) <= cells.quarter[cell] ** 2)
@@ -150,7 +215,7 @@ def count_in_cells(samples: Tensor, cells: Cells) -> Counted:
         near=count.sum() / len(x),
         spread=(scatter / pairs).sqrt(),
         overall=(x - x.mean(0)).square().sum(1).mean().sqrt() / cells.scale,
-        diversity=effective_number(x[:COMPARED], cells.width) / cells.different,
+        diversity=effective_number(x[: len(cells.landmarks)], cells.width) / cells.different,
     )
 
 
@@ -181,16 +246,18 @@ def _centres(x: Tensor, held: Tensor, n: int) -> Tensor:
     tree = linkage(x[:GROWN].numpy(), "ward")
     cost = tree[:, 2]
     dearer = cost[1:] / np.maximum(cost[:-1], 1e-6 * cost[-1] + np.finfo(float).tiny)  # than the join before
-    usual = max(1, min(CELLS, n // (2 * LEAST)))
+    known = min(n, len(held))  # a share is told by the fewer of both
+    usual = max(1, min(CELLS, known // (2 * LEAST)))
     for k in range(min(SEVERAL, len(cost)), 1, -1):
         if dearer[1 - k] >= APART:
             centres = _cut(x, tree, k)
-            if _share(_nearest(held, centres)[0], k).min() * n >= LEAST:
+            share = _share(_nearest(held, centres)[0], k).min()
+            if share * n >= LEAST and share * len(held) >= FEWEST:
                 return centres
     centres = _cut(x, tree, usual)
     while len(centres) > 1:
         share = _share(_nearest(held, centres)[0], len(centres))
-        if share.min() >= max(LEAST / n, 0.5 / usual):
+        if share.min() >= max(LEAST / known, 0.5 / usual):
             break
         centres = centres[torch.arange(len(centres)) != share.argmin()]
     return centres
