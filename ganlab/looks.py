@@ -85,8 +85,10 @@ class Looks:
         """Steps between two looks, as asked and as it is now."""
         self.kept: list[Look] = []
         """Without their samples, which the last one alone has in `fake`."""
-        self.moments: list[tuple[int, Tensor]] = []
-        """Some samples of some looks, each with its step."""
+        self.moments: list[int] = []
+        """Steps of the looks of which some samples are kept."""
+        self._room = torch.empty(0)
+        """Of these samples, `[moment, n, *shape]`; made once, so that none lies between what looks need for a moment."""
         self.fake = torch.empty(0)
         self._apart, self._prices = 1, deque[float](maxlen=9)
 
@@ -108,11 +110,20 @@ class Looks:
         """Keep a look, and some of its samples now and then."""
         self.fake = seen.fake
         if len(self.kept) % self._apart == 0:
-            n = max(FEWEST, min(SHOWN, KEPT // seen.fake[0].numel()))
-            self.moments.append((seen.step, seen.fake[:n].clone()))
+            self._keep(seen)
         self.kept.append(seen._replace(fake=torch.empty(0)))
-        if len(self.moments) > max(2, min(2 * MOMENTS, 2 * MOMENTS * KEPT // self.moments[0][1].numel())):
+
+    def _keep(self, seen: Look) -> None:
+        """Keep some samples of a look, and drop every second such moment where they are too many."""
+        if not self.moments:
+            some = seen.fake[: max(FEWEST, min(SHOWN, KEPT // seen.fake[0].numel()))]
+            self._room = some.new_empty(1 + max(2, min(2 * MOMENTS, 2 * MOMENTS * KEPT // some.numel())), *some.shape)
+        self._room[len(self.moments)] = seen.fake[: self._room.shape[1]]
+        self.moments.append(seen.step)
+        if len(self.moments) == len(self._room):
             self.moments, self._apart = self.moments[::2], 2 * self._apart
+            for i in range(len(self.moments)):
+                self._room[i] = self._room[2 * i]
 
     def widen(self, price: float, spared: float, real: Tensor) -> None:
         """Drop every second look while there are too many, or they are dearer than what is spared for them a step."""
@@ -126,6 +137,5 @@ class Looks:
 
     def shown(self) -> tuple[Tensor, list[int]]:
         """Return the samples that are kept, `[moment, n, *shape]`, and their steps; the last look's are among them."""
-        n = len(self.moments[0][1])
-        moments = [*(moment for moment in self.moments if moment[0] < self.last.step), (self.last.step, self.fake[:n])]
-        return torch.stack([samples for _, samples in moments]), [step for step, _ in moments]
+        before = [step for step in self.moments if step < self.last.step]
+        return torch.cat([self._room[: len(before)], self.fake[None, : self._room.shape[1]]]), [*before, self.last.step]

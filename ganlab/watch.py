@@ -164,10 +164,10 @@ def look_at_average(game: Game, average: Tensor, looks: Looks) -> dict[Any, Tens
 def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Tensor]:
     """Return how close each member's samples `[member, n, *shape]` are to training data, beside data held out from it."""
     found: dict[Any, list[float]] = {("copying_z", WHOLE): [], ("copied_share", WHOLE): []}
-    seen = _compared(data.training)
+    seen, n = _compared(data.training), COMPARED if math.prod(data.shape) <= WIDE else min(COMPARED, fake.shape[1])
     for samples, member in zip(fake[:, :COMPARED].float().cpu(), members, strict=True):
         samples = _compared(samples)
-        fresh = _compared(data.held_out(COMPARED, rng.stream(member.seed, "evaluation")))
+        fresh = _compared(data.held_out(n, rng.stream(member.seed, "evaluation")))
         test = nearest_neighbour_test(seen, fresh, samples, rng.stream(member.seed, "evaluation"))
         found["copying_z", WHOLE].append(test.z)
         found["copied_share", WHOLE].append(copied_share(seen, fresh, samples))

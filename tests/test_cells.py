@@ -15,8 +15,9 @@ from torch import Tensor
 import ganlab
 from ganlab import data, rng
 from ganlab.diagnoses import diagnose
+from ganlab.measures import PARTS, measure_all
 from ganlab.metrics import Cells, cells_of, count_in_cells, effective_number
-from ganlab.metrics.cells import CELLS, LEAST, units
+from ganlab.metrics.cells import CELLS, LEAST, WIDE, narrowed, units
 from ganlab.pages.gans import gan_page
 from ganlab.pages.page import render
 from ganlab.watch import REFERENCE, cells_in_place_of_modes
@@ -127,6 +128,58 @@ def test_real_samples_that_are_not_finite_are_left_out() -> None:
         found = cells_in_place_of_modes(broken, 2500)
         assert len(found.centres if k else found) >= k
         assert not k or torch.isfinite(found.centres).all()
+
+
+# --- few real samples, and wide ones ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [60, 200])
+@pytest.mark.parametrize("name", ["ring", "table"])
+def test_a_perfect_sampler_held_against_few_rows_is_not_called_bad(name: str, rows: int) -> None:
+    """Over 12 draws of the rows: its samples are near the data, and nearly all its measures are in the bands."""
+    inside: list[bool] = []
+    for seed in range(12):
+        points = data.Points(REAL[name](rows, rng.stream(seed, "data")))
+        perfect = REAL[name](1000, rng.stream(100 + seed, "latent"))
+        assert float(count_in_cells(perfect, cells_in_place_of_modes(points, 1000)).near) > 0.5
+        found = measure_all(points, points.sample(512, rng.stream(seed, "evaluation"))[None], perfect[None])
+        bands = [found[name, PARTS][0, :3].tolist() for name in ("precision", "density", "coverage")]
+        inside += [low <= value <= high for value, low, high in bands]
+    assert np.mean(inside) > 0.75  # 95 % are meant; of 36, and three go together
+
+
+@pytest.mark.parametrize("name", ["normal", "table"])
+@pytest.mark.parametrize("rows", [60, 200])
+def test_few_rows_make_no_collapse_of_a_perfect_sampler_and_hide_none(name: str, rows: int) -> None:
+    for seed in range(3):
+        points = data.Points(REAL[name](rows, rng.stream(seed, "data")))
+        found = cells_in_place_of_modes(points, 1000)
+        for sample, failures in ((REAL[name], 0), (few(name, 1), 2)):
+            run = run_of(lambda n, step, g, sample=sample: sample(n, g), 2, n=1000, steps=(0, 100), cells=found)
+            assert diagnose(run)["mode_collapse"].failures == failures
+
+
+def test_wide_samples_are_compared_by_sums_that_keep_distances() -> None:
+    for x in (torch.randn(40, 3, 40, 40), (torch.rand(40, 4801) < 0.05).float(), torch.eye(40, 5000)):
+        got = torch.pdist(narrowed(x, torch.ones(x[0].numel())))
+        assert got.shape == torch.pdist(x.flatten(1)).shape
+        ratio = got / torch.pdist(x.flatten(1))
+        assert float((ratio - 1).abs().max()) < 0.12  # of 780, with a std of at most 0.022
+    row = torch.randn(3, WIDE)
+    assert torch.equal(narrowed(row, torch.ones(WIDE)), row)
+
+
+def test_wide_images_may_come_in_parts_and_are_judged_as_narrow_ones() -> None:
+    """Squares at 36 places, each pixel 25 times: 2025 numbers."""
+
+    def wide(n: int, g: torch.Generator) -> Tensor:
+        return squares(n, g).repeat_interleave(5, 2).repeat_interleave(5, 3)
+
+    found = cells_in_place_of_modes(SimpleNamespace(sample=wide, shape=(1, 45, 45)), 2500)
+    assert len(found.share) == 36
+    got = count_in_cells(wide(2500, rng.stream(7, "data")), found)
+    assert float(got.near) > 0.95
+    np.testing.assert_allclose([got.spread, got.overall, got.diversity], 1, atol=0.12)
 
 
 # --- the verdict ---------------------------------------------------------------------------------------------------------

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from ganlab import Recorder
+from ganlab import Recorder, look, looks
 from ganlab.borrowed import untouched
 from ganlab.registry import InputError
 from tests.test_recorder import Conditional, mlp
@@ -286,3 +289,64 @@ def test_held_out_samples_are_shown_a_batch_at_a_time() -> None:
     assert not one.fault
     assert ("held_out_separation", ("",)) in one._looks.last.readings
     assert max(sizes) == 20
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------------
+
+IMAGES = """
+import resource, sys
+import torch
+from torch import nn
+import ganlab
+
+torch.set_num_threads(1)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+
+def watch(nets, data, looks, **settings):
+    one = ganlab.Recorder(*nets, data=data, every=1, cost=1, **settings)
+    for step in range(looks):
+        one.record(step)
+    one.close()
+    assert not one.fault, one.fault
+    return one.run
+
+up = nn.Upsample(scale_factor=16)
+generator = nn.Sequential(nn.ConvTranspose2d(8, 16, 4), nn.ReLU(), up, nn.Conv2d(16, 3, 3, padding=1))
+discriminator = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(512, 1))
+discriminator(generator(torch.randn(8, 8, 1, 1))).sum().backward()
+images = torch.randint(256, (4000, 3, 64, 64), dtype=torch.uint8)
+held_out = torch.randint(256, (200, 3, 64, 64), dtype=torch.uint8)
+watch((nn.Linear(3, 2), nn.Linear(2, 1)), torch.randn(300, 2), 1, latent=3, evaluation=60)  # imports what looks need
+before = peak()
+run = watch((generator, discriminator), images, LOOKS, latent=(8, 1, 1), held_out=held_out, store=sys.argv[1])
+assert {"near_share", "precision", "copied_share"} <= set(run.trace["name"])
+print(peak() - before)
+"""
+
+
+@pytest.mark.slow
+def test_watching_images_takes_little_memory(tmp_path: Path) -> None:
+    """In a process of its own, since the most that a process has taken never falls."""
+    script = IMAGES.replace("LOOKS", "30")
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    assert float(done.stdout) < 300
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 50e6
+
+
+@pytest.mark.parametrize("side", [64, 256])
+def test_of_large_images_fewer_are_kept_and_few_samples_at_few_moments(side: int) -> None:
+    data = look.examples_of(torch.zeros(700, 3, side, side, dtype=torch.uint8), None)
+    numbers = 3 * side**2
+    assert len(data.real) == max(look.FEWEST, look.KEPT // numbers)
+    seen = looks.Looks(1)
+    for step in range(100):
+        seen.add(look.Look(step, {}, torch.empty(0), torch.full((20, 3, side, side), float(step)), ""))
+    samples, steps = seen.shown()
+    assert samples.numel() <= 45 * looks.KEPT
+    assert samples[:, 0, 0, 0, 0].tolist() == steps
+    assert len(steps) > 5
+    assert steps[-1] == 99
+    assert set(np.diff(steps[:-1])) == {steps[1] - steps[0]}
