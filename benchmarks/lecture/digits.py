@@ -30,11 +30,11 @@ DCGAN: dict[str, Any] = {
 
 PROFILES: dict[str, dict[str, Any]] = {
     "quick": {"seeds": 20, "steps": 500, "evaluation": 256},
-    "standard": {"seeds": 20, "steps": 2000},
+    "standard": {"seeds": 20, "steps": 600},
     "full": {"seeds": 20, "steps": 46_850},
 }
-"""Quick trains on the digits of 8 x 8 whatever there is: twenty seeds of the course's nets on MNIST would take an hour. The
-course trains for 46 850 steps."""
+"""Quick trains on the digits of 8 x 8 whatever there is: twenty seeds on MNIST take a core-hour already in the 600 steps of
+standard, with 63 ms a step and seed of the course's nets and 280 ms of the DCGAN. The course trains for 46 850 steps."""
 
 
 def experiments(profile: str) -> list[Experiment]:
