@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from ganlab import layers, nets
+from ganlab import data, layers, nets
 from ganlab.game import Game
 from ganlab.net import Net
 from ganlab.nets import NETS
+from ganlab.planning import plan
 from ganlab.registry import InputError
 
 F64 = torch.float64
@@ -687,6 +688,49 @@ def test_published_set_ups_are_settings_that_json_holds_and_have_the_published_s
     fake = generator.apply(generator.initial(0), torch.zeros(2, latent))
     assert fake.shape == (2, *shape)
     assert discriminator.apply(discriminator.initial(0), fake).shape == (2, 1)
+
+
+COURSE: dict[str, tuple[str, dict[str, Any], dict[str, float]]] = {
+    "J1 course vectors": (
+        "recipe:course_vectors",
+        {"steps": 600 * 20, "batch": 30, "latent_law": "unit", "optimizer": "sgd"},
+        {"lr": 8e-4, "lr_discriminator": 1e-3, "momentum": 0.9},
+    ),
+    "J2 course line": (
+        "recipe:course_line",
+        {"steps": 100 * 40, "batch": 30, "latent_law": "unit", "optimizer": "sgd"},
+        {"lr": 1e-3, "lr_discriminator": 1e-3, "momentum": 0.9},
+    ),
+    "J3 course mnist": (
+        "recipe:course_mnist",
+        {"steps": 937 * 50, "batch": 64, "optimizer": "adam"},
+        {"lr": 2e-4, "lr_discriminator": 2e-4, "beta1": 0.5, "beta2": 0.999},
+    ),
+}  # fmt: skip
+"""The course's recipes: settings, batches an epoch by epochs among them, and numbers."""
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_the_courses_recipes_have_its_nets_latents_and_rates(name: str) -> None:
+    recipe, settings, numbers = COURSE[name]
+    latent, _, generator, discriminator, _ = RECIPE_NETS[name]
+    planned = plan(recipe, "digits", seeds=1)
+    assert (planned.settings["generator"], planned.settings["discriminator"]) == (generator, discriminator)
+    assert planned.settings["latent"] == latent
+    assert {**planned.settings, "steps": planned.steps}.items() >= settings.items()
+    assert {key: planned.numbers[key] for key in numbers} == {key: (value,) for key, value in numbers.items()}
+    assert planned.settings["objective"] == "non_saturating"
+    assert planned.settings["n_critic"] == 1
+
+
+def test_the_courses_data_are_its_vectors_and_the_same_thirty_points() -> None:
+    vectors = data.get(plan("recipe:course_vectors", seeds=1).data)
+    assert vectors.shape == (10,)
+    assert (vectors.modes == 4).all()
+    assert torch.allclose(vectors.std, torch.tensor(0.2, dtype=F64))
+    line = data.get(plan("recipe:course_line", seeds=1).data)
+    points = line.sample(30, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(points, torch.linspace(2.5, 7.5, 30).to(points)[:, None].expand(30, 2))
 
 
 def test_a_packed_discriminator_reads_samples_side_by_side() -> None:
