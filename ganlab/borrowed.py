@@ -281,6 +281,19 @@ def as_the_user() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def in_modes(parts: Sequence[nn.Module], modes: Sequence[bool]) -> Iterator[None]:
+    """Let modules be in these modes, training or not; in their own where none are given."""
+    now = [part.training for part in parts]
+    try:
+        for part, training in zip(parts, modes or now, strict=True):
+            part.training = training
+        yield
+    finally:
+        for part, training in zip(parts, now, strict=True):
+            part.training = training
+
+
 def _put_back(now: dict[Any, Any], before: dict[Any, Any]) -> None:
     if list(now) != list(before) or any(before[name] is not value for name, value in now.items()):
         for name in list(now):

@@ -15,8 +15,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab import loop
-from ganlab.borrowed import BorrowedGame, on_cpu, untouched
+from ganlab.borrowed import BorrowedGame, in_modes, on_cpu, untouched
 from ganlab.diagnoses import Verdicts, undecided, verdicts_of
 from ganlab.experiment import Run, at_least
 from ganlab.listeners import Listeners, Moment, Sink
@@ -165,14 +164,11 @@ class Recorder:
             self._check = loop.check(generator, discriminator, shown, objective, n_steps=self._n_watched).start()
             weakref.finalize(self, self._check.stop).atexit = False  # no hook outlives the recorder
 
-        # what is seen
         self._step, self._looks, self._past = -1, Looks(every), torch.empty(0)
         self._modes: list[bool] = []
         self._losses = Losses()
         self._broken: tuple[int, str] | None = None
         self._finished: Run | None = None
-
-        # what it costs, and what is said
         self._budget = Budget(cost)
         self._n_checked, self._checked = 0, False
 
@@ -270,7 +266,7 @@ class Recorder:
                 if self._at is None and self._gathered and not self.fault:
                     self._hold(max(2, len(self._gathered[0][0])))
                 if self._at is not None and not self.fault and (not self._looks or self._looks.last.step < self._step):
-                    with torch.inference_mode(False), _modes(self._parts, self._modes):
+                    with torch.inference_mode(False), in_modes(self._parts, self._modes):
                         self._look()
         except Exception as error:
             self._stand_aside(error)
@@ -402,16 +398,3 @@ def _wait_for(device: torch.device) -> None:
     """Wait until a device has done what it was told before."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def _modes(parts: Sequence[nn.Module], modes: Sequence[bool]) -> Iterator[None]:
-    """Let modules be in the modes, training or not, in which they were seen before."""
-    now = [part.training for part in parts]
-    try:
-        for part, training in zip(parts, modes or now, strict=True):
-            part.training = training
-        yield
-    finally:
-        for part, training in zip(parts, now, strict=True):
-            part.training = training

@@ -28,6 +28,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ganlab import trace
 from ganlab.experiment import BY_MEMBER, Experiment, Run, at_least, join, outcome, schedule
 from ganlab.processes import Worker, n_cores
 from ganlab.registry import InputError
@@ -61,7 +62,7 @@ class Came(NamedTuple):
 
 def repeat(
     train: Train, seeds: int | Sequence[int] = 32, *, workers: int | None = None, store: str | Path | None = None
-) -> Run:  # fmt: skip
+) -> Run:
     """Return one run of many seeds: your own training function called for each, in processes.
 
     Parameters
@@ -306,7 +307,7 @@ def _mistakes(runs: Mapping[int, Run]) -> dict[str, Any]:
     for seed, run in runs.items():
         for mistake in run.environment["mistakes"]:
             found.setdefault((mistake["code"], mistake["where"]), {**mistake, "seeds": []})["seeds"].append(seed)
-    checks = [run.environment["checked"] for run in runs.values() if run.environment["checked"]]
+    checks = [checked for run in runs.values() if (checked := run.environment["checked"])]
     faults = list(dict.fromkeys(fault for check in checks for fault in check["faults"]))
     checked = {"steps": min(check["steps"] for check in checks), "faults": faults} if checks else None
     return {"mistakes": list(found.values()), "checked": checked}
@@ -328,17 +329,13 @@ def _differ(a: Run, b: Run) -> str:
     for key in dict.fromkeys([*named[0], *named[1]]):
         if (first := named[0].get(key)) != (second := named[1].get(key)):
             return f"their {key} differs: {first!r} and {second!r}"
-    if a is not b and all(np.array_equal(_values(a, name), _values(b, name)) for name in NORMS):
+    if a is not b and all(trace.wide(a.trace, name).equals(trace.wide(b.trace, name)) for name in NORMS):
         return "both have the same nets at every look, to the last bit; train must not set a seed of its own"
     ends = [_end(run) for run in (a, b)]
     short = (a, b)[ends[0] > ends[1]]
     if ends[0] != ends[1] and short.outcome["status"].iloc[0] != "diverged":
         return f"they end at steps {ends[0]} and {ends[1]}; train all seeds for the same number of steps, without stop_when"
     return ""
-
-
-def _values(run: Run, name: str) -> np.ndarray:
-    return run.trace.loc[run.trace["name"] == name, "value"].to_numpy()
 
 
 def _steps(run: Run) -> list[int]:
