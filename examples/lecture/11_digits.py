@@ -3,7 +3,7 @@
 import ganlab
 
 run = ganlab.run(
-    "recipe:course_mnist", "digits", seeds=2, steps=60, evaluation=100, lr=1e-3, batch=32,
+    "recipe:course_mnist", "digits", seeds=2, steps=600, evaluation=100, lr=1e-3, batch=32,
     generator={"hidden": (64, 128), "norm": (None, "batch")}, discriminator={"hidden": (128, 64)},
 )  # fmt: skip
 

@@ -12,14 +12,14 @@ for name, numbers in {"GAN": {}, "with R1": {"r1": 0.3}}.items():
     first, last = np.linalg.norm(path[[0, -1]], axis=1)
     print(f"{name}: distance from the equilibrium {first:.2f} at first, {last:.2g} at the end")
 
-# Mode collapse: the usual GAN against R3GAN. It takes 1200 steps and 10 seeds to tell; raise them.
+# Mode collapse: the usual GAN against R3GAN. Four seeds tell which has more modes, and not how often either fails.
 nets = {"hidden": (64, 64), "activation": "tanh", "batch": 64, "lr": 3e-3, "beta2": 0.99, "evaluation": 500}
-usual = ganlab.run("nsgan", "grid25", seeds=2, steps=40, **nets)
-remedied = ganlab.run("r3gan", "grid25", seeds=2, steps=40, r1=0.1, r2=0.1, average=0.99, **nets)
+usual = ganlab.run("nsgan", "grid25", seeds=4, steps=1000, **nets)
+remedied = ganlab.run("r3gan", "grid25", seeds=4, steps=1000, r1=0.1, r2=0.1, average=0.99, **nets)
 for run in (usual, remedied):
     print(f"{run.experiment.subject}: {ganlab.diagnose(run)['mode_collapse'].evidence}")
 
 # Diminished gradient: the generator stands still, the discriminator trains on
 for variant in ("gan", "nsgan"):
-    run = ganlab.run(variant, "ring8", seeds=2, steps=100, frozen_at=0, hidden=(64, 64), batch=128, evaluation=200)
+    run = ganlab.run(variant, "ring8", seeds=4, steps=400, frozen_at=0, hidden=(64, 64), batch=128, evaluation=200)
     print(f"{variant}: the generator's gradient lost {frozen.decay(run)['lost'].median():.1f} decades")
