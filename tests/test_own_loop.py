@@ -30,7 +30,7 @@ class Planted(NamedTuple):
 
 PLANTED = {
     "vectors": Planted(failures=("mode_collapse", "non_convergence")),
-    "line": Planted(failures=("vanishing_gradients",)),
+    "line": Planted(failures=("vanishing_gradients",), settings={"steps": 300}),
     "mnist": Planted(mistakes=("L401",), settings={"steps": 60}),
     "dcgan": Planted(mistakes=("L201",), settings={"steps": 60}),
     "tabular": Planted(failures=("memorisation",)),
@@ -61,23 +61,28 @@ def test_a_script_is_short_and_broken_by_one_flag(name: str) -> None:
     assert inspect.signature(main_of(name)).parameters["broken"].default is False
 
 
+def trained(name: str, broken: bool, page: Path, **settings: int) -> Recorder:
+    if name == "lightning_module":
+        pytest.importorskip("lightning")
+    with torch.random.fork_rng():
+        recorder = main_of(name)(broken=broken, page=str(page), **settings)
+    assert not recorder.fault
+    assert [found.code for found in recorder.mistakes] == list(PLANTED[name].mistakes if broken else ())
+    return recorder
+
+
 @pytest.mark.filterwarnings("ignore::Warning:lightning")  # its own, about workers, devices and what it calls in torch
 @pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in ("vectors", "dcgan") else []) for name in PLANTED]
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ("vectors", "dcgan", "tabular") else []) for name in PLANTED],
 )
 def test_what_is_broken_is_named_and_the_sound_one_is_not_accused(
     name: str, broken: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name == "lightning_module":
-        pytest.importorskip("lightning")
     planted, page = PLANTED[name], tmp_path / "page.html"
-    with torch.random.fork_rng():
-        recorder = main_of(name)(broken=broken, page=str(page), **planted.settings)
-
+    recorder = trained(name, broken, page, **planted.settings)
     verdicts = recorder.verdicts()
-    assert not recorder.fault
-    assert [found.code for found in recorder.mistakes] == list(planted.mistakes if broken else ())
     for code in planted.failures:
         assert verdicts[code].verdict == ("present" if broken else "absent"), verdicts[code].evidence
 
@@ -87,6 +92,21 @@ def test_what_is_broken_is_named_and_the_sound_one_is_not_accused(
     shown = html.unescape(page.read_text(encoding="utf-8"))
     assert all(found.title in shown for found in recorder.mistakes)
     assert all(verdicts[code].title in shown for code in planted.failures)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::Warning:lightning")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("broken", [False, True], ids=["sound", "broken"])
+@pytest.mark.parametrize("name", PLANTED)
+def test_at_full_length_the_sound_one_is_healthy_and_the_broken_one_is_named(
+    name: str, broken: bool, seed: int, tmp_path: Path
+) -> None:  # fmt: skip
+    verdicts = trained(name, broken, tmp_path / "page.html", seed=seed).verdicts()
+    if broken:
+        assert set(PLANTED[name].failures) <= {one.code for one in verdicts.present}, verdicts
+    else:
+        assert {one.verdict for one in verdicts.values()} <= {"absent", "not applicable"}, verdicts
 
 
 def test_without_lightning_its_script_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
