@@ -128,6 +128,20 @@ def test_a_leak_is_said_to_show_where_it_does(shift: float, said: str) -> None:
     assert said in airline._leak_answer(c)
 
 
+def test_a_split_at_random_is_compared_on_the_months_that_both_splits_test() -> None:
+    lstm = tiny("airline")[0]
+    (windows,) = (run for run in tiny("airline") if run.experiment.data == "airline_windows")
+    one, other = (run.samples["inputs"][..., 0] for run in (windows, lstm))
+    both = (one[:, :, None] == other[:, None]).all(-1).any(2)
+    assert 0 < both.sum() < both.size
+    truth = windows.samples["truth"]
+    elsewhere = np.where(both[..., None], truth, truth + 1000)  # wrong on months alone that the other does not test
+    planted = replace(windows, samples={**windows.samples, "predicted": elsewhere.reshape(truth.shape)})
+    said = airline._windows_answer(planted, lstm)
+    assert "the LSTM is then off by 0 [0, 0] in place of " in said
+    assert f"({both.sum(1).min()} to {both.sum(1).max()} a seed)" in said
+
+
 def test_what_was_run_has_a_row_for_each_run_by_the_name_that_the_tables_have() -> None:
     rows = {row[0].text: row[1].text for row in table("breast_cancer", "What was run").cells()}
     assert list(rows)[1:] == [learning_plots.called(run) for run in tiny("breast_cancer")]
