@@ -175,12 +175,9 @@ def copying(data: Any, fake: Tensor, members: Sequence[Member]) -> dict[Any, Ten
 
 
 def _compared(samples: Tensor) -> Tensor:
-    """Return samples `[n, *shape]` on the CPU, flat, and wide ones narrowed, a part at a time."""
+    """Return samples `[n, *shape]` on the CPU, flat, and wide ones narrowed."""
     flat = samples.flatten(1).cpu()
-    if flat.shape[1] <= WIDE:
-        return flat
-    same = torch.ones(flat.shape[1])
-    return torch.cat([narrowed(part, same) for part in flat.split(max(1, AT_ONCE // flat.shape[1]))])
+    return flat if flat.shape[1] <= WIDE else narrowed(flat, torch.ones(flat.shape[1]))
 
 
 def turning(

@@ -49,6 +49,10 @@ NEAR = 0.99
 """Share of the real samples of a cell that count as near the data."""
 
 
+AT_ONCE = 32
+"""Wide samples that are narrowed at a time."""
+
+
 class Cells(NamedTuple):
     """Cells of real data; lengths are in the data's own units, see `units`, and of `narrowed` samples."""
 
@@ -123,8 +127,12 @@ def narrowed(samples: Tensor, unit: Tensor, middle: Tensor | float = 0.0) -> Ten
         return (x - middle) / unit
     order, sign = (part.to(x.device) for part in _folds(x.shape[1]))
     middle = middle.to(x) if isinstance(middle, Tensor) else middle
-    x = (x - middle)[:, order] * (sign / unit[order]).to(x)  # in the samples' own precision: float64 takes twice the room
-    return pad(x, (0, -x.shape[1] % WIDE)).unflatten(1, (-1, WIDE)).sum(1).double()
+    weight = (sign / unit[order]).to(x)  # in the samples' own precision, and some at a time: float64 takes twice the room
+
+    def folded(part: Tensor) -> Tensor:
+        return pad((part - middle)[:, order] * weight, (0, -len(order) % WIDE)).unflatten(1, (-1, WIDE)).sum(1).double()
+
+    return torch.cat([folded(part) for part in x.split(AT_ONCE)])
 
 
 @cache
