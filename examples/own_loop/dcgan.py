@@ -1,7 +1,8 @@
 """DCGAN on handwritten digits; scikit-learn's, of 8 x 8 pixels made 16 x 16, without MNIST.
 
 The tutorial's nets and loop, made small for a CPU, with rates that fall along half a cosine: where they fall faster, or
-training is shorter, a part of the digits is not made yet.
+training is shorter, a part of the digits is not made yet. Of scikit-learn's there are so few that the discriminator tells all
+of them from samples, and a part of the digits is lost on some seeds (mode collapse).
 
 `--broken` puts the generator into eval mode to draw a picture of its progress, and forgets to put it back: from then on its
 batch norm takes running means in place of the batch's (L201).
