@@ -329,7 +329,7 @@ print(peak() - before)
 @pytest.mark.slow
 def test_watching_images_takes_little_memory(tmp_path: Path) -> None:
     """In a process of its own, since the most that a process has taken never falls."""
-    script = IMAGES.replace("LOOKS", "30")
+    script = IMAGES.replace("LOOKS", "80")
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
     assert float(done.stdout) < 300
