@@ -29,7 +29,7 @@ from ganlab.borrowed import BorrowedGame, in_modes, on_cpu, untouched
 from ganlab.diagnoses import Verdicts, undecided, verdicts_of
 from ganlab.experiment import Run, at_least
 from ganlab.listeners import Listeners, Moment, Sink
-from ganlab.look import Against, Examples, against, examples_of, latents_of, look, together
+from ganlab.look import KEPT, Against, Examples, against, examples_of, latents_of, look, together
 from ganlab.looks import Budget, Looks
 from ganlab.loop import Check, Finding
 from ganlab.probes import WHOLE
@@ -62,7 +62,7 @@ class Recorder:
     data
         What real samples are like: a tensor or array `[n, *shape]`, a tuple of it and the nets' further inputs, a torch dataset
         or loader, or a data distribution of ganlab by name or object, such as "ring8", whose modes are known. None takes the
-        first real samples that `record` is given, and looks from then on.
+        first real samples that `record` is given, and looks from then on. Of large data a part is kept, 8 million numbers.
     objective
         What the players minimise, by name (`ganlab list objectives`): which signal the generator gets depends on it.
     latent
@@ -71,7 +71,7 @@ class Recorder:
     every
         Steps between two looks; more when looks are dear or many.
     held_out
-        Real samples that training does not see, `[m, *shape]`; with them copying and overfitting are looked for.
+        Real samples that training does not see, `[m, *shape]`; with them copying and, without labels, overfitting are judged.
     evaluation
         Samples that each look generates; None takes 1000, more where many modes are known, fewer for large images.
     name, seed
@@ -329,9 +329,10 @@ class Recorder:
             if other := [type(part).__name__ for part in inputs if not isinstance(part, Tensor)]:
                 raise InputError(f"inputs= must be tensors [batch, ...] that go with the real samples; got {other[0]}")
             self._gathered.append(tuple(part.detach().cpu().clone() for part in (real, *inputs)))
-            if sum(len(real) for real, *_ in self._gathered) < GATHERED:
+            gathered = [real for real, *_ in self._gathered]
+            if sum(map(len, gathered)) < GATHERED and sum(real.numel() for real in gathered) < KEPT:
                 return
-        given = self._examples is not None
+        given = self._examples
         self._hold(len(real) if isinstance(real, Tensor) and len(real) > 1 else BATCH)
         if given and self._at is not None and (note := unlike(real, self._at.real)):
             self.notes.append(note)
@@ -384,8 +385,7 @@ class Recorder:
             raise InputError(self._nothing())
         about: dict[str, Any] = {
             "looks": len(self._looks), "every_asked": self._looks.asked, "looks_cost": round(self.cost, 4),
-            "fault": self.fault, "notes": list(self.notes), "mistakes": [], "checked": None,
-        }  # fmt: skip
+            "fault": self.fault, "notes": list(self.notes), "mistakes": [], "checked": None}  # fmt: skip
         if self._check is not None and at_end:  # judging what was watched takes a while
             about["mistakes"] = [asdict(found) for found in self.mistakes]
             about["checked"] = {"steps": self._check.n_steps, "faults": self._check.faults}

@@ -158,3 +158,13 @@ def test_what_was_looked_at_last_costs_the_recorder_and_not_the_loop(monkeypatch
         one.record(step)
         one.verdicts()
     assert one._budget.spent == pytest.approx(4)
+
+
+def test_large_images_are_gathered_until_there_is_enough_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganlab.recorder.KEPT", 100 * 36)
+    generator, discriminator = mlp(3, 36, nn.Unflatten(1, (1, 6, 6))), nn.Sequential(nn.Flatten(), mlp(36, 1))
+    one = Recorder(generator, discriminator, latent=3, every=1, cost=1, evaluation=64)
+    for step in range(4):
+        one.record(step, real=torch.rand(40, 1, 6, 6))
+    assert one.fault == ""
+    assert one.run.trace["step"].unique().tolist() == [2, 3]
