@@ -49,7 +49,8 @@ def measured(runs: Sequence[Run], data: str, colours: plots.Colours) -> Table | 
     caption = (
         "Median over seeds at the last step, and under it the lowest and the highest seed. Perfect sampler: where 95 % of them "
         f"lie, with the n generated and the n real samples that stand beside the rule; data {data}, in units of their own "
-        "standard deviations. A seed outside is not collapsed for that: the verdict has its own rule."
+        "standard deviations. Where the data are given points, both are parts of these, none used twice. A seed outside is not "
+        "collapsed for that: the verdict has its own rule."
     )
     return Table(f"What the samples measure at the end, on {data}", header, rows, caption)
 
