@@ -304,14 +304,14 @@ def test_figures_drawn_in_other_processes_give_the_same_file(runs: list[Run], mo
     monkeypatch.setattr("ganlab.pages.page._picture", spy)
     texts = []
     for cores in (1, 3):
-        monkeypatch.setattr("ganlab.forked.os.cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr("ganlab.forked.n_cores", lambda cores=cores: cores)
         texts.append(render(pages, "a command"))
     assert texts[0] == texts[1]
     assert drawn_here == [figure.title for figure in blocks(pages, Figure)]
 
 
 def test_an_error_of_a_drawing_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganlab.forked.os.cpu_count", lambda: 3)
+    monkeypatch.setattr("ganlab.forked.n_cores", lambda: 3)
 
     def draw() -> Any:
         raise ValueError("cannot be drawn")
