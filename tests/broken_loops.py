@@ -29,6 +29,7 @@ from tests.loops import (
     mlp,
     pair,
     real,
+    under_r1,
     z,
 )
 
@@ -484,6 +485,16 @@ def tanh_and_data_from_0_to_1(seed: int) -> Check:
 @planted("L401")
 def sigmoid_and_data_from_minus_1_to_1(seed: int) -> Check:
     return alternate(seed, nets=pair(seed, g_last=(nn.Sigmoid(),)), sample=lambda: 2 * of_unit_range() - 1)
+
+
+@planted("L401")
+def tanh_and_data_from_0_to_1_under_r1(seed: int) -> Check:
+    return under_r1(seed, shown=500, told=False)
+
+
+@planted("L401")
+def tanh_and_data_from_0_to_1_under_r1_told_step_by_step(seed: int) -> Check:
+    return under_r1(seed, shown=0, told=True)
 
 
 @planted("L401")

@@ -82,6 +82,26 @@ def alternate(
     return seen
 
 
+def under_r1(seed: int, shown: int, told: bool, scale: float = 1.0, shift: float = 0.0) -> Check:
+    """Train with R1, for which real samples require a gradient, and show the check some of the data, or each batch."""
+    g, d = pair(seed, g_last=(nn.Tanh(),))
+    opt_g, opt_d, data = adam(g), adam(d), scale * torch.rand(2000, 2) + shift
+    with ganlab.check(g, d, data[:shown] if shown else None) as seen:
+        for step in range(STEPS):
+            x = data[torch.randint(len(data), (BATCH,))].requires_grad_()
+            opt_d.zero_grad()
+            out = d(x)
+            (slope,) = torch.autograd.grad(out.sum(), x, create_graph=True)
+            (bce(out, 1) + 5 * slope.square().sum(1).mean()).backward()
+            bce(d(g(z()).detach()), 0).backward()
+            opt_d.step()
+            opt_g.zero_grad()
+            bce(d(g(z())), 1).backward()
+            opt_g.step()
+            seen.step(step, real=x if told else None)
+    return seen
+
+
 def penalty(d: nn.Module, x: Tensor, fake: Tensor) -> Tensor:
     mix = torch.rand(len(x), *[1] * (x.ndim - 1))
     between = (mix * x + (1 - mix) * fake).detach().requires_grad_(True)

@@ -31,6 +31,7 @@ from tests.loops import (
     pair,
     penalty,
     real,
+    under_r1,
     z,
 )
 
@@ -767,3 +768,13 @@ def nan_in_place_of_a_loss_that_is_not_there(seed: int) -> Check:
                 opt_g.step()
             seen.step(step, d_loss=loss, g_loss=of_g)
     return seen
+
+
+@sound
+def r1_and_a_part_of_the_data(seed: int) -> Check:
+    return under_r1(seed, shown=500, told=False, scale=2, shift=-1)
+
+
+@sound
+def r1_and_batches_that_are_told(seed: int) -> Check:
+    return under_r1(seed, shown=0, told=True, scale=2, shift=-1)

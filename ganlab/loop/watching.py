@@ -99,8 +99,8 @@ class Watch:
         }
         if real is not None:
             fingerprint = batches.fingerprint(real)
-            for seen in new:
-                seen.known_real |= seen.kind == "real" and seen.shown.print == fingerprint
+            for seen in (f for f in new if f.kind in ("real", "other") and f.shown.print == fingerprint):
+                seen.kind, seen.known_real = "real", True
 
     def _remove(self) -> None:
         for handle in self._handles:
@@ -231,7 +231,7 @@ class Watch:
         elif seen.n_fake or origin.forwards:
             seen.kind = "fake"
             fake[:] = True
-        elif in_data > 0.9 * len(x) or (x.grad_fn is None and not x.requires_grad):
+        elif in_data >= min(2, len(x)) or (x.grad_fn is None and not x.requires_grad):
             seen.kind, seen.known_real = "real", in_data > 0.9 * len(x)
             seen.same_memory = any(x.data_ptr() == one.data_ptr() for one in self._reals)
             self._reals.append(x.detach())
