@@ -109,6 +109,7 @@ def test_mistakes_of_the_loop_come_before_the_evidence(collapsed: Run) -> None:
         {**collapsed.environment, "mistakes": [mistake]},
     ))  # fmt: skip
     assert page.sections[1].title == "Mistakes in the loop"
+    assert page.answer.startswith("The loop itself is at fault: L103. Mode collapse since step 0. ")
     (table,) = page.sections[1].blocks
     assert isinstance(table, Table)
     assert [cell.text for cell in table.cells()[0]] == ["L103", "Missing detach: generator. 2 of 2", "Do."]

@@ -32,14 +32,16 @@ def recorded_page(run: Run) -> Page:
         Section("Sources", [Text(sources([run]))]),
     ]
     title = f"Does {e.subject} fail on {e.data}?"
-    return Page(f"recorded-{e.id[:6]}", title, _answer(found), [section for section in sections if section.blocks])
+    return Page(f"recorded-{e.id[:6]}", title, _answer(run, found), [section for section in sections if section.blocks])
 
 
-def _answer(found: Verdicts) -> str:
+def _answer(run: Run, found: Verdicts) -> str:
     judged = {word: [one for one in found.values() if one.verdict == word] for word in ("present", "absent", "inconclusive")}
     here = [f"{one.title.lower()} since step {one.onset:g}" for one in judged["present"]]
     absent, open_ = ([one.title.lower() for one in judged[word]] for word in ("absent", "inconclusive"))
-    said = [f"{_listed(here)}.".capitalize()] if here else []
+    codes = list(dict.fromkeys(mistake["code"] for mistake in run.environment["mistakes"]))
+    said = [f"The loop itself is at fault: {_listed(codes)}."] if codes else []
+    said += [f"{_listed(here)}.".capitalize()] if here else []
     said += [f"No {_listed(absent, 'or')}."] if absent else []
     said += [f"It is too early to tell about {_listed(open_)}."] if open_ else []
     said += [f"{found.quality[:1].upper()}{found.quality[1:]}."] if found.quality else []
