@@ -133,7 +133,7 @@ def test_real_samples_that_are_not_finite_are_left_out() -> None:
 # --- few real samples, and wide ones ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rows", [60, 200])
+@pytest.mark.parametrize("rows", [60, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["ring", "table"])
 def test_a_perfect_sampler_held_against_few_rows_is_not_called_bad(name: str, rows: int) -> None:
     """Over 12 draws of the rows: its samples are near the data, and nearly all its measures are in the bands."""

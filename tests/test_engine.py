@@ -95,8 +95,12 @@ def traced_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch._inductor.compile", lambda graph, leaves: graph)
 
 
+LONG = ("unrolled5", "unrolled10")
+"""Variants whose step takes many seconds to trace; unrolled1 does the same once."""
+
+
 @pytest.mark.usefixtures("traced_only")
-@pytest.mark.parametrize("variant", NAMED)
+@pytest.mark.parametrize("variant", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in NAMED])
 def test_the_traced_step_equals_the_mapped_one(variant: str) -> None:
     assert_same(planned(variant))
 

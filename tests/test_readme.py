@@ -9,6 +9,7 @@ import pkgutil
 import re
 import shlex
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 import tyro
 
 import ganlab
-from ganlab import cli, learning, train
+from ganlab import autoencoders, cli, learning, train
 from ganlab.experiment import Run
 from ganlab.store import Store
 
@@ -51,6 +52,7 @@ def test_the_python_of_the_readme_runs_as_written(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ganlab, "run", small, raising=False)
     monkeypatch.setattr(learning, "run", learned)
+    monkeypatch.setattr(autoencoders, "run", partial(learned, run=autoencoders.run))
     names: dict[str, Any] = {"my_data": torch.rand(32, 2, generator=torch.Generator().manual_seed(0))}
     for block in PYTHON:
         exec(compile(block, "README.md", "exec"), names)
