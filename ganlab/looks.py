@@ -31,6 +31,9 @@ more numbers, fewer moments are kept."""
 
 FEWEST = 4
 
+LATER = 0.8
+"""Part of the time looks may take that is for those after the first, which does more than the others."""
+
 
 class Budget:
     """What part of a loop's time was spent on it, and how much may be."""
@@ -74,7 +77,8 @@ class Budget:
     def spared(self, step: int, price: float, share: float) -> float:
         """Return the seconds that each step leaves for looks, `price` of which were just spent and are not booked yet."""
         a_step = (self.seconds - self.spent - price) / max(1, step - self._first)
-        return math.inf if self.share == 1 else share / (1 - share) * max(a_step, 1e-12)
+        later = LATER * share
+        return math.inf if self.share == 1 else later / (1 - later) * max(a_step, 1e-12)
 
 
 class Looks:
