@@ -25,7 +25,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def tests_slow(session: nox.Session) -> None:
-    """Run the tests that train, simulate or kill for longer than a few seconds each: six minutes on two cores."""
+    """Run the tests that train, simulate or kill for longer than a few seconds each: many minutes on two cores."""
     _install(session, ".", "test")
     session.run("pytest", "-m", "slow and not compiles", *session.posargs)
 
