@@ -146,9 +146,6 @@ def draw_survival(frame: pd.DataFrame, ax: Axes, *, colours: Colours) -> Axes:
 
 # --- samples over time -------------------------------------------------------------------------------------------------
 
-RANKS = ("best", "median", "worst")
-
-
 def ranked_members(run: Run) -> dict[str, int]:
     """Return the places of the best, median and worst member by the final divergence with an off-mode bin; or of the only one.
 

@@ -297,12 +297,12 @@ def joined(runs: Mapping[int, Run]) -> Run:
         parts.append(Run(experiment, own, ended, arrays[place], run.environment))
     run = join(parts)
     about = {name: value for name, value in run.environment.items() if name != "block"} | {"looks": len(steps)}
-    about |= {"looks_cost": max(run.environment["looks_cost"] for run in members)} | _mistakes(runs)
+    about |= {"looks_cost": max(run.environment["looks_cost"] for run in members)} | _said(runs)
     return replace(run, environment=about | ({"left_out": gone} if (gone := [*left_out, *uneven]) else {}))
 
 
-def _mistakes(runs: Mapping[int, Run]) -> dict[str, Any]:
-    """Return each mistake of the loop once, with the seeds that it was seen at, and how far all were looked through."""
+def _said(runs: Mapping[int, Run]) -> dict[str, Any]:
+    """Return each note and each mistake of the loop once, mistakes with their seeds, and how far all were looked through."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for seed, run in runs.items():
         for mistake in run.environment["mistakes"]:
@@ -310,7 +310,8 @@ def _mistakes(runs: Mapping[int, Run]) -> dict[str, Any]:
     checks = [checked for run in runs.values() if (checked := run.environment["checked"])]
     faults = list(dict.fromkeys(fault for check in checks for fault in check["faults"]))
     checked = {"steps": min(check["steps"] for check in checks), "faults": faults} if checks else None
-    return {"mistakes": list(found.values()), "checked": checked}
+    notes = list(dict.fromkeys(note for run in runs.values() for note in run.environment["notes"]))
+    return {"notes": notes, "mistakes": list(found.values()), "checked": checked}
 
 
 def _differ(a: Run, b: Run) -> str:

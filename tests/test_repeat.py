@@ -121,10 +121,12 @@ def test_mistakes_of_the_loop_are_told_once_with_their_seeds() -> None:
     runs = {seed: alone(seed) for seed in range(3)}
     for seed, found, steps, faults in ((0, [leak, dead], 20, []), (1, [leak], 9, []), (2, [], 20, ["bad"])):
         checked = {"steps": steps, "faults": faults}
-        runs[seed] = replace(runs[seed], environment={**runs[seed].environment, "mistakes": found, "checked": checked})
+        said = {"mistakes": found, "checked": checked, "notes": ["odd"] * (seed < 2)}
+        runs[seed] = replace(runs[seed], environment={**runs[seed].environment, **said})
     run = joined(runs)
     assert run.environment["mistakes"] == [{**leak, "seeds": [0, 1]}, {**dead, "seeds": [0]}]
     assert run.environment["checked"] == {"steps": 9, "faults": ["bad"]}
+    assert run.environment["notes"] == ["odd"]
     (page,) = pages_of([run])
     (section,) = [section for section in page.sections if section.title == "Mistakes in the loop"]
     assert section.blocks[0].cells()[0][0].note == "since step 0 in 2 of 3 seeds"  # type: ignore[union-attr]

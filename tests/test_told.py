@@ -113,7 +113,12 @@ def test_steps_may_be_numbers_of_any_kind(kind: Any) -> None:
     assert one.run.trace["step"].unique().tolist() == [0, 10, 20]
 
 
-@pytest.mark.parametrize("step", [None, "epoch", float("nan"), torch.zeros(2)])
+class Epoch:
+    def __int__(self) -> int:
+        raise KeyError("no number")
+
+
+@pytest.mark.parametrize("step", [None, "epoch", float("nan"), torch.zeros(2), Epoch()])
 def test_what_is_no_step_counts_calls(step: Any) -> None:
     one = Recorder(mlp(3, 2), mlp(2, 1), data="ring8", latent=3, every=1, cost=1)
     for _ in range(3):
